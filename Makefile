@@ -1,0 +1,48 @@
+# Every target depends on the environment, which is made once and again only when a pin list changes.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+CORES ?= all
+COVERAGE ?=
+# One thread per job: two OpenMP threads on a busy machine are slower than one.
+export OMP_NUM_THREADS ?= 1
+export TOKENIZERS_PARALLELISM := false
+export PYTHONUNBUFFERED := 1
+
+.PHONY: setup demo test lint bench clean-demo
+
+setup: $(READY)
+
+$(READY): requirements.txt requirements-dev.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=...")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/pip check
+	touch $@
+
+# The whole loop on tiny models and a simulated service: `make demo`, or `make demo COVERAGE=folder` on your own pairs.
+demo: $(READY)
+ifeq ($(strip $(COVERAGE)),)
+	$(BIN)/python scripts/build_demo.py
+	$(BIN)/snakemake --profile profiles/demo --cores $(CORES) --configfile config/demo.yaml
+else
+	$(BIN)/python scripts/build_demo.py --coverage "$(COVERAGE)"
+	$(BIN)/snakemake --profile profiles/demo --cores $(CORES) --configfile demo/coverage.yaml
+endif
+
+test: $(READY)
+	$(BIN)/pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check --line-length 120 Snakefile rules
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy scripts/llamaduo
+
+bench: $(READY)
+	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done
+
+clean-demo:
+	rm -rf demo
