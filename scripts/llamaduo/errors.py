@@ -1,0 +1,9 @@
+"""The one kind of error that a user can mend: shown as a single message, without a traceback."""
+
+
+class InputError(Exception):
+    """Something the user gave is wrong; the message names the file, key or row and what would be right."""
+
+
+class ServiceError(Exception):
+    """A service LLM cannot be used now; what was paid for so far is in the journal."""

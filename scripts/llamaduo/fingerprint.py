@@ -1,0 +1,98 @@
+"""A fingerprint of the code that can change a step's result.
+
+Snakemake does not see changes in imported modules. Each rule therefore carries, as a param, a hash over its program and
+over those modules of this package that the program imports, directly or through others, made from their syntax trees
+without comments and docstrings. Modules that cannot change a result are left out by the list below.
+"""
+
+import ast
+import hashlib
+from functools import cache
+from pathlib import Path
+
+PACKAGE = "llamaduo"
+SCRIPTS = Path(__file__).resolve().parent.parent
+
+# Module or package: why a change in it cannot change a result.
+LEFT_OUT = {
+    "llamaduo.config": "declares and validates settings; the resolved values are params of the rules themselves",
+    "llamaduo.program": "reads options and reports errors",
+    "llamaduo.progress": "prints how far a step is",
+    "llamaduo.errors": "names the kinds of errors",
+    "llamaduo.lease": "keeps two processes apart",
+    "llamaduo.service": "carries calls; what is asked and how an answer is read stands in synthesis and judging",
+    "llamaduo.simulated": "plays a remote service, whose code a workflow cannot see either",
+}
+
+
+def fingerprint(program: str, scripts: Path = SCRIPTS) -> str:
+    """The fingerprint of `scripts/{program}`: 16 hexadecimal digits.
+
+    Equal for equal syntax trees, whatever the comments, docstrings and layout of the code.
+    """
+    modules = imported_modules(program, scripts)
+    trees = [_tree(scripts / program), *(_tree(path) for _, path in sorted(modules.items()))]
+    names = [program, *sorted(modules)]
+    text = "\0".join(f"{name}\0{tree}" for name, tree in zip(names, trees, strict=True))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def imported_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, Path]:
+    """The modules of this package that count for a program, by name: imported anywhere in it or in one another."""
+    found: dict[str, Path] = {}
+    todo = list(_imports(scripts / program, scripts))
+    while todo:
+        name = todo.pop()
+        if name in found or is_left_out(name):
+            continue
+        found[name] = _module_path(name, scripts)
+        todo += _imports(found[name], scripts)
+    return found
+
+
+def is_left_out(module: str) -> bool:
+    """Whether a module, or a package that holds it, is on the list of those that cannot change a result."""
+    return any(module == name or module.startswith(f"{name}.") for name in LEFT_OUT)
+
+
+@cache
+def _parsed(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+
+
+@cache
+def _tree(path: Path) -> str:
+    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
+    return ast.unparse(tree)
+
+
+def _is_docstring(statement: ast.stmt) -> bool:
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
+
+
+def _imports(path: Path, scripts: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(_parsed(path)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # `from package import x` may name a module or something defined in the package.
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"{path}:{node.lineno}: relative imports are not followed; name the module in full")
+    ours = {name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")}
+    with_packages = {".".join(name.split(".")[:end]) for name in ours for end in range(1, len(name.split(".")) + 1)}
+    return {name for name in with_packages if _module_path(name, scripts).is_file()}
+
+
+def _module_path(name: str, scripts: Path) -> Path:
+    path = scripts.joinpath(*name.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
