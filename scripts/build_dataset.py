@@ -1,0 +1,26 @@
+"""Put together what a cycle trains on: the train split and the first rows of the pool."""
+
+from pathlib import Path
+
+from llamaduo import tables
+from llamaduo.dataset import build_dataset
+from llamaduo.program import run
+
+
+def main(train: Path, volume: int, output: Path, pool: Path | None = None, include_train: bool = True) -> None:
+    """Build the dataset of one volume.
+
+    Args:
+        train: parquet file with the task's train split
+        volume: synthetic samples to take from the pool
+        output: parquet file to write the dataset to
+        pool: parquet file with the pool; not needed for a volume of 0
+        include_train: whether the train split is part of the dataset
+    """
+    accepted = None if pool is None else tables.read_rows(pool, tables.POOL)
+    rows = build_dataset(tables.read_rows(train, tables.COVERAGE), accepted, volume, include_train)
+    tables.write_rows(output, rows, tables.DATASET)
+
+
+if __name__ == "__main__":
+    run(main, __doc__)
