@@ -1,0 +1,168 @@
+"""The section `services`: which service LLMs there are, how they are reached, and how much may be asked of them."""
+
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
+
+from llamaduo.config.base import Section
+
+SIMULATED = "simulated"
+
+ProviderName = Literal["openai", "anthropic", "gemini"]
+PROVIDERS: tuple[str, ...] = get_args(ProviderName)
+KEY_VARIABLES: dict[str, tuple[str, ...]] = {
+    "openai": ("OPENAI_API_KEY",),
+    "anthropic": ("ANTHROPIC_API_KEY",),
+    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+}
+"""The vendor's own variables for the API key, per provider, in the order in which they are looked at."""
+
+HIGHEST_TEMPERATURE = {"openai": 2.0, "anthropic": 1.0, "gemini": 2.0}
+"""The highest temperature that each vendor's API accepts."""
+
+_ADDRESS = TypeAdapter(HttpUrl)
+
+
+def _known_provider(value: object) -> object:
+    if value not in PROVIDERS:
+        raise ValueError(f"unknown provider; the providers are {', '.join(PROVIDERS)}")
+    return value
+
+
+class Generation(Section):
+    """How a service LLM samples its answers."""
+
+    temperature: float | None = Field(default=1.0, ge=0, le=2)
+    """Sampling temperature, at most 2 (Anthropic: 1); null leaves the vendor's default."""
+    top_p: float | None = Field(default=None, gt=0, le=1)
+    """Nucleus sampling: the share of probability that is sampled from; null leaves the vendor's default."""
+    max_tokens: int = Field(default=4096, ge=1)
+    """Most tokens of one answer; what is longer is cut off and recorded as cut off."""
+
+
+class GeneratorGeneration(Generation):
+    """Sampling of a generator: varied pairs, several to an answer."""
+
+    max_tokens: int = Field(default=8192, ge=1)
+    """Most tokens of one answer, which holds several pairs."""
+
+
+class JudgeGeneration(Generation):
+    """Sampling of a judge: the M grades of a response are samples, so they need a temperature above 0 to differ."""
+
+    max_tokens: int = Field(default=1024, ge=1)
+    """Most tokens of one answer: a score and a reason for each metric."""
+
+
+class BaselineGeneration(Generation):
+    """Sampling of the service LLM's own responses: as the local LLMs' (arXiv 2408.13467, section 4)."""
+
+    temperature: float | None = Field(default=0.8, ge=0, le=2)
+    """Sampling temperature, at most 2 (Anthropic: 1); null leaves the vendor's default."""
+    max_tokens: int = Field(default=1024, ge=1)
+    """Most tokens of one response."""
+
+
+class RoleGeneration(Section):
+    """How a service LLM samples its answers, per role."""
+
+    generator: GeneratorGeneration = GeneratorGeneration()
+    """As generator, writing synthetic pairs."""
+    judge: JudgeGeneration = JudgeGeneration()
+    """As judge, grading responses."""
+    baseline: BaselineGeneration = BaselineGeneration()
+    """As the service to be matched, answering the test prompts itself."""
+
+
+class Faults(Section):
+    """What goes wrong on purpose in the simulated service; each the share of requests that it happens to, 0 to 1."""
+
+    rate_limit: float = Field(default=0.0, ge=0, le=1)
+    """Answered with status 429 and a Retry-After header."""
+    server_error: float = Field(default=0.0, ge=0, le=1)
+    """Answered with status 500."""
+    malformed: float = Field(default=0.0, ge=0, le=1)
+    """Answered with text that is not the JSON asked for."""
+    dropped: float = Field(default=0.0, ge=0, le=1)
+    """The connection is closed in the middle of the answer."""
+    refusal: float = Field(default=0.0, ge=0, le=1)
+    """Refused by the model."""
+
+    @model_validator(mode="after")
+    def _at_most_all(self) -> Self:
+        if self.rate_limit + self.server_error + self.malformed + self.dropped + self.refusal > 1:
+            raise ValueError("the faults' shares add up to more than 1")
+        return self
+
+
+class Simulation(Section):
+    """The behaviour of the simulated service."""
+
+    latency_seconds: float = Field(default=0.0, ge=0)
+    """How long it waits before it answers."""
+    faults: Faults = Faults()
+    """What goes wrong on purpose."""
+    log: str | None = None
+    """File to which it appends one line per request that it served; null keeps none."""
+    seed: int = 0
+    """Changes its answers and its faults."""
+
+
+class ServiceSettings(Section):
+    """One service LLM."""
+
+    provider: Annotated[ProviderName, BeforeValidator(_known_provider)]
+    """Whose protocol and SDK: openai (also any OpenAI-compatible server, by base_url), anthropic or gemini."""
+    model: str = Field(min_length=1)
+    """The model's name at the vendor."""
+    base_url: str | None = None
+    """Address as the vendor's SDK takes it; null is the vendor's own; "simulated" starts the simulated service."""
+    simulated: bool = False
+    """True when a simulated service runs at base_url; its address is then http://host:port, whatever the provider."""
+    requests_per_minute: float | None = Field(default=None, gt=0)
+    """Most requests per minute, retries included; null for no limit."""
+    concurrency: int = Field(default=16, ge=1)
+    """Most requests in flight at once."""
+    timeout_seconds: float = Field(default=120.0, gt=0)
+    """Longest wait for one answer; after it the request counts as failed and is retried."""
+    retries: int = Field(default=6, ge=0)
+    """How often a request is sent again after a rate limit, a server's error or a lost connection."""
+    attempts: int = Field(default=3, ge=1)
+    """How often the same is asked until the answer has the form that was asked for."""
+    api_key_variable: str | None = Field(default=None, min_length=1)
+    """Environment variable that holds the API key; null: the vendor's own, or SERVICE_LLM_API_KEY."""
+    structured_output: bool = True
+    """Have the vendor enforce the JSON schema; false for models that cannot (the schema is then only checked here)."""
+    generation: RoleGeneration = RoleGeneration()
+    """Sampling, per role."""
+    simulation: Simulation = Simulation()
+    """The behaviour of the simulated service, when base_url is "simulated"."""
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether the answers come from a simulated service, and everything made from them is to say so."""
+        return self.simulated or self.base_url == SIMULATED
+
+    @field_validator("base_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        if value is None or value == SIMULATED:
+            return value
+        try:
+            _ADDRESS.validate_python(value)
+        except ValidationError:
+            raise ValueError('not an address; expected http://..., https://... or "simulated"') from None
+        return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.simulated and self.base_url is None:
+            raise ValueError('simulated needs a base_url: the address of the simulated service, or "simulated"')
+        highest = HIGHEST_TEMPERATURE[self.provider]
+        for role in RoleGeneration.model_fields:
+            temperature = getattr(self.generation, role).temperature
+            if temperature is not None and temperature > highest:
+                raise ValueError(
+                    f"generation.{role}.temperature is {temperature:g}; {self.provider} takes 0 to {highest:g}"
+                )
+        return self

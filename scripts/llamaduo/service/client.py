@@ -1,0 +1,185 @@
+"""Ask a service LLM many things at once, each of them once and for all."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from llamaduo.canonical import digest
+from llamaduo.config.services import SIMULATED, ServiceSettings
+from llamaduo.errors import InputError, ServiceError
+from llamaduo.progress import Progress
+from llamaduo.service.interface import Answer, Outcome, Provider, Rejected, Request, Transient, Unacceptable
+from llamaduo.service.journal import Journal, open_journal
+from llamaduo.service.limits import Limits
+from llamaduo.service.providers import open_provider
+from llamaduo.service.retry import Retries
+
+T = TypeVar("T")
+
+KEY_LENGTH = 32
+REPLICATE_HEADER = "x-llamaduo-replicate"
+
+
+def ask_all(
+    name: str,
+    service: ServiceSettings,
+    requests: Sequence[Request],
+    accept: Callable[[Answer], T],
+    journal: Path,
+    label: str,
+) -> list[Outcome[T]]:
+    """Ask the service `name` all `requests`, and return what became of each, in their order.
+
+    What the journal holds is not asked again; every new answer is in it before it counts. Requests with the same
+    content and replicate are asked once. `accept` reads an answer and returns its value, or raises `Unacceptable`:
+    then the same is asked again, up to the service's `attempts`. Refused, filtered and truncated answers reach
+    `accept` too; their stop reason tells. `label` heads the progress lines.
+
+    Raises `InputError` when the key is missing or the service does not take the requests, `ServiceError` when it
+    cannot be reached or does not recover. What was answered until then is in the journal. Starts an event loop of
+    its own, so it cannot be called from within one.
+    """
+    with open_journal(journal) as record:
+        asking = _Asking(name, service, accept, record)
+        distinct = {asking.key(request, attempt=0): request for request in requests}
+        for key, request in distinct.items():
+            asking.recall(key, request)
+        open_requests = {key: request for key, request in distinct.items() if key not in asking.outcomes}
+        with Progress(label, len(distinct), "call", done=len(asking.outcomes)) as progress:
+            if open_requests:
+                with _address(service) as address:
+                    asyncio.run(asking.ask(open_requests, address, progress))
+        return [asking.outcomes[asking.key(request, attempt=0)] for request in requests]
+
+
+class _Asking(Generic[T]):
+    """One call of `ask_all`: which requests are settled, and how the others are."""
+
+    def __init__(self, name: str, service: ServiceSettings, accept: Callable[[Answer], T], journal: Journal) -> None:
+        self.outcomes: dict[str, Outcome[T]] = {}
+        self._name, self._service, self._accept, self._journal = name, service, accept, journal
+
+    def key(self, request: Request, attempt: int) -> str:
+        """The journal's key of a request: whatever determines the answer, and not where the service stands."""
+        return digest(self._record(request, attempt), KEY_LENGTH)
+
+    def _record(self, request: Request, attempt: int) -> dict[str, Any]:
+        record = {
+            "provider": self._service.provider,
+            "model": self._service.model,
+            "messages": list(request.messages),
+            "schema": self._schema(request),
+            "generation": request.generation.model_dump(exclude_none=True),
+            "replicate": request.replicate,
+            "attempt": attempt,
+        }
+        # A simulated answer must never stand in for a real one that is asked for later under the same name.
+        return record | ({"simulated": True} if self._service.is_simulated else {})
+
+    def _schema(self, request: Request) -> dict[str, Any] | None:
+        return request.json_schema if self._service.structured_output else None
+
+    def recall(self, key: str, request: Request) -> None:
+        """Settle a request from the journal, if the answers there suffice."""
+        answers: list[Answer] = []
+        while (answer := self._journal.get(self.key(request, len(answers)))) is not None:
+            answers.append(answer)
+            if self._settle(key, answers):
+                return
+
+    def _settle(self, key: str, answers: list[Answer]) -> bool:
+        """Read the last answer; True when no further one is needed, or none is allowed."""
+        answer = answers[-1]
+        try:
+            outcome = Outcome(self._accept(answer), tuple(answers), None)
+        except Unacceptable as error:
+            if len(answers) < self._service.attempts:
+                return False
+            problem = str(error) if answer.stop_reason == "stop" else f"{answer.stop_reason}: {error}"
+            outcome = Outcome(None, tuple(answers), problem)
+        self.outcomes[key] = outcome
+        return True
+
+    async def ask(self, requests: Mapping[str, Request], address: str | None, progress: Progress) -> None:
+        """Settle `requests` through the service.
+
+        After a failure no further call is made, but those in flight are awaited, since they are paid for.
+        """
+        provider = open_provider(self._name, self._service, address)
+        stopping = asyncio.Event()
+        retries = Retries(
+            self._service.retries,
+            Limits(self._service.requests_per_minute),
+            stopping,
+            on_failure=lambda problem: progress.advance(0, note=problem),
+        )
+        waiting = iter(requests.items())
+        failures: list[Exception] = []
+
+        async def work() -> None:
+            for key, request in waiting:
+                try:
+                    await self._ask_until_settled(key, request, provider, retries)
+                except Exception as error:
+                    failures.append(error)
+                    stopping.set()
+                if stopping.is_set():
+                    return
+                progress.advance()
+
+        try:
+            await asyncio.gather(*(work() for _ in range(min(self._service.concurrency, len(requests)))))
+        finally:
+            await provider.close()
+        if failures:
+            raise self._explained(failures[0])
+
+    async def _ask_until_settled(self, key: str, request: Request, provider: Provider, retries: Retries) -> None:
+        answers: list[Answer] = []
+        while True:
+            attempt = len(answers)
+            attempt_key = self.key(request, attempt)
+            answer = self._journal.get(attempt_key)
+            if answer is None:
+                answer = await self._ask_once(request, attempt, provider, retries)
+                await self._journal.append(attempt_key, self._record(request, attempt), answer)
+            answers.append(answer)
+            if self._settle(key, answers):
+                return
+
+    async def _ask_once(self, request: Request, attempt: int, provider: Provider, retries: Retries) -> Answer:
+        headers = {REPLICATE_HEADER: f"{request.replicate}.{attempt}"} if self._service.is_simulated else {}
+        sent = Request(request.messages, self._schema(request), request.generation, request.replicate)
+
+        async def send() -> Answer:
+            try:
+                async with asyncio.timeout(self._service.timeout_seconds):
+                    return await provider.ask(sent, headers)
+            except TimeoutError as error:
+                raise Transient(f"no answer within {self._service.timeout_seconds:g} s") from error
+
+        return await retries.until_answered(send)
+
+    def _explained(self, error: Exception) -> Exception:
+        if isinstance(error, Rejected):
+            return InputError(f"service {self._name} ({self._service.provider}, {self._service.model}): {error}")
+        if isinstance(error, Transient):
+            return ServiceError(
+                f"service {self._name} ({self._service.provider}, {self._service.model}): {error}; given up "
+                f"(retries: {self._service.retries}). What was answered is kept; the same command goes on from there"
+            )
+        return error
+
+
+@contextmanager
+def _address(service: ServiceSettings) -> Iterator[str | None]:
+    """Where the service stands; a simulated one without an address is started, and runs until the block ends."""
+    if service.base_url != SIMULATED:
+        yield service.base_url
+        return
+    from llamaduo.simulated.server import running
+
+    with running(service.simulation) as address:
+        yield address

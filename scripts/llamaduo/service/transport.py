@@ -1,0 +1,105 @@
+"""The HTTP connection under every vendor's SDK, and what a failed exchange means."""
+
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+import httpx2
+
+from llamaduo.config.services import ServiceSettings
+from llamaduo.service.interface import Rejected, Transient
+
+CONNECT_SECONDS = 10.0
+LONGEST_MESSAGE = 300
+"""Characters of a vendor's error message that are shown."""
+
+INCOMPLETE = (AttributeError, IndexError, KeyError, TypeError)
+"""What reading an answer raises that lacks a field: most SDKs do not validate what they received."""
+PASSING_STATUS = frozenset({408, 409, 425, 429})
+"""Statuses below 500 that may pass: timeout, conflict, too early, too many requests (RFC 9110, 8470, 6585)."""
+NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
+"""Vendors' codes of a 429 that no waiting ends: the account has no credit left."""
+
+
+def open_http(service: ServiceSettings) -> httpx2.AsyncClient:
+    """A connection pool for one service, to be handed to its vendor's SDK.
+
+    A simulated service is on this machine, so no proxy of the site stands between.
+    """
+    return httpx2.AsyncClient(
+        timeout=httpx2.Timeout(service.timeout_seconds, connect=min(CONNECT_SECONDS, service.timeout_seconds)),
+        limits=httpx2.Limits(max_connections=service.concurrency, max_keepalive_connections=service.concurrency),
+        trust_env=not service.is_simulated,
+        follow_redirects=True,
+        event_hooks={"response": [_whole_body]},
+    )
+
+
+async def _whole_body(response: httpx2.Response) -> None:
+    """Let no answer pass whose body is not whole.
+
+    A connection that is lost in the middle of a body without a length looks like a shorter body, and a proxy's error
+    page with status 200 like text; the SDKs would hand both on as answers.
+    """
+    await response.aread()
+    if response.is_success:
+        try:
+            json.loads(response.content)
+        except ValueError as error:
+            raise httpx2.RemoteProtocolError(
+                "the answer's body is broken off or is not JSON", request=response.request
+            ) from error
+
+
+def failure(
+    status: int, retry_after: float | None, message: str, code: str | None, *, service: ServiceSettings, key: str
+) -> Transient | Rejected:
+    """What an error status means: something that may pass, or something that will not.
+
+    `retry_after` is in seconds; `message` and `code` are the vendor's. The message is shown in one line, without key.
+    """
+    shown = f"status {status}: {one_line(message, key)}"
+    if code in NO_CREDIT:
+        return Rejected(f"the account has no credit left ({shown})")
+    if status >= 500 or status in PASSING_STATUS:
+        return Transient(shown, retry_after)
+    if status in {401, 403} or "api key not valid" in message.lower():
+        return Rejected(f"the API key is not accepted ({shown})")
+    if status == 404:
+        return Rejected(f"the model {service.model!r} or the address is not known ({shown})")
+    return Rejected(f"the request is not accepted ({shown})")
+
+
+def vendor_message(body: object, otherwise: str) -> str:
+    """The message in an error's body; the SDKs' own messages hold the whole body."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    message = inner.get("message") if isinstance(inner, dict) else inner
+    return message if isinstance(message, str) and message else otherwise
+
+
+def one_line(message: str, key: str) -> str:
+    """A vendor's message in one line of bearable length, without the key, which some servers repeat."""
+    line = " ".join(message.replace(key, "***").split())
+    return line if len(line) <= LONGEST_MESSAGE else f"{line[:LONGEST_MESSAGE]} ..."
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Seconds that the server asks to wait: a number, or a date (RFC 9110, 10.2.3)."""
+    value = headers.get("retry-after")
+    if value is None:
+        return None
+    try:
+        seconds = float(value)
+    except ValueError:
+        try:
+            seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        except ValueError:
+            return None
+    return max(0.0, seconds)
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

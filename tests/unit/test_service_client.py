@@ -1,0 +1,366 @@
+"""Asking a service many things: order, journal, retries, re-asking, limits, outages."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from vendor_server import Reaction, Received, VendorServer, vendor_server
+
+from llamaduo.config.services import Generation, ServiceSettings
+from llamaduo.errors import InputError, ServiceError
+from llamaduo.lease import LeaseHeld
+from llamaduo.messages import Message
+from llamaduo.service.client import ask_all
+from llamaduo.service.interface import Answer, Outcome, Request, Unacceptable
+
+SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
+
+
+@pytest.fixture
+def server() -> Iterator[VendorServer]:
+    with vendor_server() as running:
+        running.react = lambda request, number: Reaction(text=echo(request))
+        yield running
+
+
+def echo(request: Received) -> str:
+    """The question and the replicate it was asked for: what a well-behaved server answers here."""
+    return f"{request.body['messages'][0]['content']} {request.headers.get('x-llamaduo-replicate')}"
+
+
+def service_at(address: str, **settings: object) -> ServiceSettings:
+    described = {"provider": "openai", "model": "m", "simulated": True, "base_url": address, **settings}
+    return ServiceSettings.model_validate(described)
+
+
+def question(text: str, replicate: int = 0, schema: dict | None = None) -> Request:
+    return Request((Message(role="user", content=text),), schema, Generation(), replicate)
+
+
+def as_it_is(answer: Answer) -> str:
+    return answer.text
+
+
+def ask(
+    server: VendorServer, tmp_path: Path, requests: list[Request], accept=as_it_is, **settings: object
+) -> list[Outcome[str]]:
+    service = service_at(server.address, **settings)
+    return ask_all("s", service, requests, accept, tmp_path / "journal.jsonl", "asking")
+
+
+def lines(tmp_path: Path) -> list[dict]:
+    return [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
+
+
+def test_outcomes_come_in_the_order_of_the_requests(server: VendorServer, tmp_path: Path) -> None:
+    server.react = lambda request, number: Reaction(text=echo(request), delay=0.05 * (number % 3))
+
+    outcomes = ask(server, tmp_path, [question(f"q{i}", replicate=i % 2) for i in range(20)])
+
+    assert [outcome.value for outcome in outcomes] == [f"q{i} {i % 2}.0" for i in range(20)]
+    assert all(outcome.problem is None for outcome in outcomes)
+
+
+def test_the_same_question_is_asked_once_and_once_per_replicate(server: VendorServer, tmp_path: Path) -> None:
+    requests = [question("q", 0), question("q", 1), question("q", 0), question("other", 0)]
+
+    outcomes = ask(server, tmp_path, requests)
+
+    assert [outcome.value for outcome in outcomes] == ["q 0.0", "q 1.0", "q 0.0", "other 0.0"]
+    assert len(server.received) == 3
+
+
+def test_what_the_journal_holds_is_not_asked_again_wherever_the_service_stands(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    first = ask(server, tmp_path, [question(f"q{i}") for i in range(5)])
+    with vendor_server() as elsewhere:
+        again = ask(elsewhere, tmp_path, [question(f"q{i}") for i in range(7)], concurrency=3, timeout_seconds=9)
+
+        assert len(elsewhere.received) == 2
+
+    assert again[:5] == first
+    assert len(lines(tmp_path)) == 7
+
+
+def test_with_a_full_journal_neither_a_key_nor_a_service_is_needed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MY_KEY", "k")
+    with vendor_server() as server:
+        first = ask(server, tmp_path, [question("q")], simulated=False, api_key_variable="MY_KEY")
+        address = server.address
+    monkeypatch.delenv("MY_KEY")
+
+    service = service_at(address, simulated=False, api_key_variable="MY_KEY")
+
+    assert ask_all("s", service, [question("q")], as_it_is, tmp_path / "journal.jsonl", "asking") == first
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"model": "m2"}, {"provider": "gemini"}, {"structured_output": False}, {"simulated": False}],
+    ids=lambda change: next(iter(change)),
+)
+def test_whatever_may_change_an_answer_makes_another_key(
+    change: dict, server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SERVICE_LLM_API_KEY", "k")
+    server.react = lambda request, number: Reaction()
+    ask(server, tmp_path, [question("q", schema=SCHEMA)])
+
+    if change == {"simulated": False}:
+        change = change | {"base_url": f"{server.address}/v1"}
+    ask(server, tmp_path, [question("q", schema=SCHEMA)], **change)
+
+    assert len(server.received) == 2
+
+
+def test_a_journals_line_holds_the_whole_request_and_answer_but_no_key(
+    server: VendorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-very-secret")
+    server.react = lambda request, number: Reaction(text="ç")
+
+    ask(server, tmp_path, [question("q", 4, SCHEMA)], simulated=False, base_url=f"{server.address}/v1")
+
+    (line,) = lines(tmp_path)
+    assert line["request"] == {
+        "provider": "openai",
+        "model": "m",
+        "messages": [{"role": "user", "content": "q"}],
+        "schema": SCHEMA,
+        "generation": {"temperature": 1.0, "max_tokens": 4096},
+        "replicate": 4,
+        "attempt": 0,
+    }
+    assert line["answer"]["text"] == "ç"
+    assert line["answer"]["stop_reason"] == "stop"
+    assert "sk-very-secret" not in (tmp_path / "journal.jsonl").read_text()
+    assert "x-llamaduo-replicate" not in server.received[0].headers  # told to simulated services only
+
+
+def test_an_unacceptable_answer_is_asked_for_again_and_every_answer_is_kept(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    def accept(answer: Answer) -> str:
+        if answer.text.endswith(".2"):
+            return answer.text
+        raise Unacceptable("not the third")
+
+    outcomes = ask(server, tmp_path, [question("a"), question("b")], accept, attempts=3)
+
+    assert [outcome.value for outcome in outcomes] == ["a 0.2", "b 0.2"]
+    assert [answer.text for answer in outcomes[0].answers] == ["a 0.0", "a 0.1", "a 0.2"]
+    assert sorted(line["request"]["attempt"] for line in lines(tmp_path)) == [0, 0, 1, 1, 2, 2]
+
+
+def test_after_the_last_attempt_the_outcome_is_the_problem(server: VendorServer, tmp_path: Path) -> None:
+    server.react = lambda request, number: Reaction(text="I will not.", stop="refusal")
+
+    def accept(answer: Answer) -> str:
+        raise Unacceptable("no JSON")
+
+    (outcome,) = ask(server, tmp_path, [question("q")], accept, attempts=2)
+
+    assert outcome.value is None
+    assert outcome.problem == "refusal: no JSON"
+    assert [(answer.text, answer.stop_reason) for answer in outcome.answers] == [("I will not.", "refusal")] * 2
+
+
+def test_more_attempts_continue_where_the_journal_ends(server: VendorServer, tmp_path: Path) -> None:
+    def accept(answer: Answer) -> str:
+        if answer.text == "q 0.3":
+            return answer.text
+        raise Unacceptable("no")
+
+    assert ask(server, tmp_path, [question("q")], accept, attempts=2)[0].value is None
+    assert ask(server, tmp_path, [question("q")], accept, attempts=5)[0].value == "q 0.3"
+
+    assert len(server.received) == 4
+
+
+def test_an_error_of_the_readers_own_is_no_reason_to_ask_again(server: VendorServer, tmp_path: Path) -> None:
+    def accept(answer: Answer) -> str:
+        raise KeyError("bug")
+
+    with pytest.raises(KeyError, match="bug"):
+        ask(server, tmp_path, [question("q")], accept)
+
+    assert len(lines(tmp_path)) == 1
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(Reaction(status=429, headers={"Retry-After": "0.01"}), id="rate limit"),
+        pytest.param(Reaction(status=500), id="server error"),
+        pytest.param(Reaction(cut="length"), id="dropped"),
+        pytest.param(Reaction(cut="end"), id="dropped, unknown length"),
+        pytest.param(Reaction(delay=1.0), id="timeout"),
+    ],
+)
+def test_what_may_pass_is_sent_again(fault: Reaction, server: VendorServer, tmp_path: Path) -> None:
+    seen: Counter[str] = Counter()
+
+    def react(request: Received, number: int) -> Reaction:
+        text = echo(request)
+        seen[text] += 1
+        return fault if seen[text] == 1 else Reaction(text=text)
+
+    server.react = react
+
+    outcomes = ask(server, tmp_path, [question("a"), question("b")], timeout_seconds=0.5)
+
+    assert [outcome.value for outcome in outcomes] == ["a 0.0", "b 0.0"]
+    assert [len(outcome.answers) for outcome in outcomes] == [1, 1]
+    assert len(lines(tmp_path)) == 2
+    assert set(seen.values()) == {2}
+
+
+def test_retry_after_is_honoured_by_every_request(server: VendorServer, tmp_path: Path) -> None:
+    times: list[float] = []
+
+    def react(request: Received, number: int) -> Reaction:
+        times.append(time.monotonic())
+        return Reaction(status=429, headers={"Retry-After": "1"}) if number == 0 else Reaction(text="ok")
+
+    server.react = react
+
+    ask(server, tmp_path, [question("a"), question("b"), question("c")], concurrency=1)
+
+    assert times[1] - times[0] >= 1
+    assert len(times) == 4
+
+
+def test_a_wait_longer_than_a_program_should_hold_its_place_ends_it(server: VendorServer, tmp_path: Path) -> None:
+    server.react = lambda request, number: Reaction(status=429, text="tomorrow", headers={"Retry-After": "86400"})
+
+    with pytest.raises(ServiceError, match="tomorrow"):
+        ask(server, tmp_path, [question("a")])
+
+    assert len(server.received) == 1
+
+
+def test_a_lasting_outage_ends_in_one_line_and_keeps_what_was_answered(server: VendorServer, tmp_path: Path) -> None:
+    def react(request: Received, number: int) -> Reaction:
+        return Reaction(text=echo(request)) if number < 3 else Reaction(status=503, text="down")
+
+    server.react = react
+    requests = [question(f"q{i}") for i in range(10)]
+
+    with pytest.raises(ServiceError, match=r"service s .*down.*retries: 1") as raised:
+        ask(server, tmp_path, requests, concurrency=1, retries=1)
+    assert "\n" not in str(raised.value)
+    assert len(lines(tmp_path)) == 3
+    assert len(server.received) == 5
+
+    server.react = lambda request, number: Reaction(text=echo(request))
+    outcomes = ask(server, tmp_path, requests)
+
+    assert [outcome.value for outcome in outcomes] == [f"q{i} 0.0" for i in range(10)]
+    assert len(server.received) == 12
+
+
+@pytest.mark.parametrize(("status", "words"), [(401, "API key"), (404, "model 'm'"), (400, "temperature is bad")])
+def test_what_cannot_get_better_ends_at_once_but_keeps_the_calls_in_flight(
+    status: int, words: str, server: VendorServer, tmp_path: Path
+) -> None:
+    def react(request: Received, number: int) -> Reaction:
+        if echo(request).startswith("bad"):
+            return Reaction(status=status, text="temperature is bad", delay=0.2)
+        return Reaction(text=echo(request), delay=0.6)
+
+    server.react = react
+    requests = [question("bad"), *(question(f"q{i}") for i in range(20))]
+
+    with pytest.raises(InputError, match=words):
+        ask(server, tmp_path, requests, concurrency=4)
+
+    assert len(server.received) == 4
+    assert len(lines(tmp_path)) == 3  # paid for, so awaited
+
+
+def test_a_missing_key_names_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("ANTHROPIC_API_KEY", "SERVICE_LLM_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    service = ServiceSettings(provider="anthropic", model="m")
+
+    with pytest.raises(InputError, match=r"service s: .*ANTHROPIC_API_KEY or SERVICE_LLM_API_KEY"):
+        ask_all("s", service, [question("q")], as_it_is, tmp_path / "journal.jsonl", "asking")
+
+
+def test_no_more_are_in_flight_than_allowed(server: VendorServer, tmp_path: Path) -> None:
+    server.react = lambda request, number: Reaction(delay=0.05)
+
+    ask(server, tmp_path, [question(f"q{i}") for i in range(12)], concurrency=3)
+
+    assert server.most_in_flight == 3
+
+
+def test_no_more_are_sent_per_minute_than_allowed(server: VendorServer, tmp_path: Path) -> None:
+    start = time.monotonic()
+
+    ask(server, tmp_path, [question(f"q{i}") for i in range(11)], requests_per_minute=600)
+
+    assert time.monotonic() - start >= 10 * 60 / 600
+
+
+def test_two_never_work_on_one_journal(server: VendorServer, tmp_path: Path) -> None:
+    def accept(answer: Answer) -> str:
+        with pytest.raises(LeaseHeld, match=f"process {os.getpid()}"):
+            ask_all("s", service_at(server.address), [question("q")], as_it_is, tmp_path / "journal.jsonl", "second")
+        return "tried"
+
+    # The second would need a loop of its own, but is turned away before it comes to that.
+    assert ask(server, tmp_path, [question("q")], accept)[0].value == "tried"
+
+
+def test_no_requests_are_no_work(server: VendorServer, tmp_path: Path) -> None:
+    assert ask(server, tmp_path, []) == []
+
+
+CLIENT = """
+import sys
+from pathlib import Path
+from llamaduo.config.services import Generation, ServiceSettings
+from llamaduo.service.client import ask_all
+from llamaduo.service.interface import Request
+
+service = ServiceSettings(provider="openai", model="m", simulated=True, base_url=sys.argv[1], concurrency=4)
+requests = [Request(({"role": "user", "content": f"q{i}"},), None, Generation()) for i in range(40)]
+print([outcome.value for outcome in ask_all("s", service, requests, lambda a: a.text, Path(sys.argv[2]), "asking")])
+"""
+
+
+def test_a_killed_client_continues_and_pays_no_answer_twice_but_those_in_flight(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    server.react = lambda request, number: Reaction(text=echo(request), delay=0.03)
+    journal = tmp_path / "state" / "journal.jsonl"
+    command = [sys.executable, "-c", CLIENT, server.address, str(journal)]
+    environment = os.environ | {"PYTHONPATH": "scripts"}
+    kills = 0
+
+    while kills < 2:
+        before = server.answered
+        process = subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        while server.answered < before + 8 and process.poll() is None:
+            time.sleep(0.005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        kills += 1
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+
+    assert done.stdout.strip() == str([f"q{i} 0.0" for i in range(40)])
+    asked = Counter(echo(request) for request in server.received)
+    assert len(asked) == 40
+    assert sum(asked.values()) <= 40 + kills * 4
+    assert len(journal.read_text().splitlines()) >= 40
