@@ -1,0 +1,72 @@
+"""The finished samples of a model: an append-only file, so that nothing computed is computed again after a kill."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from llamaduo.errors import InputError
+
+
+class Sample(BaseModel):
+    """One line of the file: a response under the key of everything that determines it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    text: str
+    finish_reason: Literal["stop", "length"]
+    completion_tokens: int
+
+
+class FinishedSamples:
+    """The samples in a JSON Lines file, and appending to it. For one process at a time, under a lease.
+
+    A last line without its end was cut off by a kill while it was written; it is removed, and computed again.
+    Raises `InputError` when any other line is no sample.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+        _cut_torn_line(path)
+        self._samples: dict[str, Sample] = {}
+        with path.open("rb") as lines:
+            for number, line in enumerate(lines, start=1):
+                try:
+                    sample = Sample.model_validate_json(line)
+                except ValidationError as error:
+                    raise InputError(
+                        f"{path}: line {number} is no finished sample: remove the line, and it is computed again"
+                    ) from error
+                self._samples.setdefault(sample.key, sample)
+
+    def get(self, key: str) -> Sample | None:
+        """The finished sample of this key, or None."""
+        return self._samples.get(key)
+
+    def __getitem__(self, key: str) -> Sample:
+        return self._samples[key]
+
+    def append(self, samples: Iterable[Sample]) -> None:
+        """Add samples; on disk when this returns."""
+        samples = list(samples)
+        lines = "".join(json.dumps(sample.model_dump(), ensure_ascii=False) + "\n" for sample in samples)
+        with self.path.open("ab") as file:
+            file.write(lines.encode())
+            file.flush()
+            os.fsync(file.fileno())
+        for sample in samples:
+            self._samples.setdefault(sample.key, sample)
+
+
+def _cut_torn_line(path: Path) -> None:
+    content = path.read_bytes()
+    if content and not content.endswith(b"\n"):
+        with path.open("r+b") as file:
+            file.truncate(content.rfind(b"\n") + 1)
+            os.fsync(file.fileno())
