@@ -1,0 +1,89 @@
+"""One pair to be curated, what a filter can say of it, and reading pairs from rows of either layout."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Protocol
+
+from llamaduo.curation.text import normalise, words
+
+IDENTIFIERS = ("prompt_ids", "prompt_id", "id")
+
+
+@dataclass(frozen=True)
+class Pair:
+    """An instruction (the last user turn) and its response, with the name that rejections refer to."""
+
+    identifier: str
+    instruction: str
+    response: str
+    stop_reason: str | None = None
+
+    @cached_property
+    def normalised_instruction(self) -> str:
+        return normalise(self.instruction)
+
+    @cached_property
+    def normalised_response(self) -> str:
+        return normalise(self.response)
+
+    @cached_property
+    def instruction_words(self) -> list[str]:
+        return words(self.normalised_instruction)
+
+    @cached_property
+    def response_words(self) -> list[str]:
+        return words(self.normalised_response)
+
+
+@dataclass(frozen=True)
+class Rejection:
+    """Why a row is not accepted, the row it matched, if any, and how close the match is (0 to 1)."""
+
+    reason: str
+    matched_id: str | None = None
+    score: float | None = None
+
+
+class Filter(Protocol):
+    """Says of each pair, in order, whether it is rejected; accepted pairs are added before the next one is asked."""
+
+    def check(self, pair: Pair) -> Rejection | None:
+        """The rejection of `pair`, or None when this filter lets it pass."""
+
+    def add(self, pair: Pair) -> None:
+        """Take note of an accepted (or given) pair, which later ones are compared with."""
+
+
+def read_pair(row: Mapping[str, Any], name: str) -> Pair | None:
+    """The pair in a row, or None when there is none: an error is set, or no text of a user and an assistant.
+
+    A row has `messages` (role, content) or the columns `instruction` and `response`. Its identifier is that of the
+    row (`prompt_ids`, `prompt_id` or `id`), otherwise `name`.
+    """
+    if row.get("error") is not None:
+        return None
+    has_messages = row.get("messages") is not None
+    texts = _from_messages(row["messages"]) if has_messages else (row.get("instruction"), row.get("response"))
+    if texts is None:
+        return None
+    instruction, response = texts
+    if not isinstance(instruction, str) or not isinstance(response, str):
+        return None
+    return Pair(_identifier(row, name), instruction, response, row.get("stop_reason"))
+
+
+def _identifier(row: Mapping[str, Any], name: str) -> str:
+    return next((str(row[column]) for column in IDENTIFIERS if row.get(column) is not None), name)
+
+
+def _from_messages(messages: Any) -> tuple[Any, Any] | None:
+    """The last response and the last user turn before it."""
+    if not isinstance(messages, list) or not all(isinstance(turn, Mapping) for turn in messages):
+        return None
+    turns = [(turn.get("role"), turn.get("content")) for turn in messages]
+    answers = [position for position, (role, _) in enumerate(turns) if role == "assistant"]
+    if not answers:
+        return None
+    questions = [content for role, content in turns[: answers[-1]] if role == "user"]
+    return (questions[-1], turns[answers[-1]][1]) if questions else None
