@@ -1,0 +1,144 @@
+"""Loading local LLMs: from a folder or the Hub, in 4 bits or not, with an adapter or without."""
+
+import os
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from llamaduo.config.models import ModelSettings
+from llamaduo.errors import InputError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt")
+HUB_FILES_LEFT_OUT = ("consolidated*", "original/*")  # the same weights a second time, in other layouts
+
+
+def model_folder(path: str, revision: str | None = None) -> Path:
+    """The folder with a model's files: `path` itself, or the Hub's snapshot of it, downloaded when it is not here yet.
+
+    Raises `InputError` when there is no such folder, model or revision, when the model is gated, or without network.
+    """
+    folder = Path(path).expanduser()
+    if folder.is_dir():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            raise InputError(f"{path}: not a model's folder: it has neither config.json nor adapter_config.json")
+        return folder
+    if folder.is_absolute() or path.startswith((".", "~")) or not HUB_ID.fullmatch(path):
+        raise InputError(f"{path}: no such folder (a model is a folder, or an id on the Hub like 'google/gemma-2b')")
+    return _snapshot(path, revision)
+
+
+def _snapshot(repository: str, revision: str | None) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        GatedRepoError,
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+        RevisionNotFoundError,
+    )
+
+    token = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
+    try:
+        return Path(
+            snapshot_download(
+                repository,
+                revision=revision,
+                token=token,
+                allow_patterns=list(HUB_FILES),
+                ignore_patterns=list(HUB_FILES_LEFT_OUT),
+            )
+        )
+    except GatedRepoError as error:
+        state = "the token in HF_TOKEN has no access" if token else "no token is set"
+        raise InputError(
+            f"{repository}: a gated model, and {state}: accept its terms on huggingface.co and set HF_TOKEN"
+        ) from error
+    except RevisionNotFoundError as error:
+        raise InputError(f"{repository}: no revision {revision!r} on the Hub") from error
+    except RepositoryNotFoundError as error:
+        raise InputError(f"{repository}: no such folder, and no such model on the Hub (or it is private)") from error
+    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
+        raise InputError(
+            f"{repository}: no such folder here, and it could not be had from the Hub: {_first_line(error)}"
+        ) from error
+
+
+def base_folder(model: ModelSettings) -> Path:
+    """The folder of the weights that a model stands on: for an adapter those of its base."""
+    if model.kind == "adapter":
+        return model_folder(model.base or "", model.base_revision)
+    return model_folder(model.path, model.revision)
+
+
+def preferred_dtype(precision: str = "auto") -> Any:
+    """The torch number format for `auto` (bf16 on a GPU, fp32 on a CPU), `bf16` or `fp32`."""
+    import torch
+
+    if precision == "auto":
+        return torch.bfloat16 if torch.cuda.is_available() else torch.float32
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+
+
+def load_base(model: ModelSettings, quantise: bool = False, dtype: Any = None) -> "PreTrainedModel":
+    """The base weights, on the GPU where there is one; `quantise`: in 4 bits (nf4 with double quantisation).
+
+    `dtype` is the number format of the weights, or of the computation on 4-bit weights; None: `preferred_dtype()`.
+    """
+    return load_causal(base_folder(model), quantise, dtype)
+
+
+def load_with_adapter(model: ModelSettings, adapter: Path | None, dtype: Any = None) -> Any:
+    """The model with an adapter of `finetune.py` on it, ready for inference.
+
+    Without one: the model as it is (a base, a merged model, or the adapter tuned elsewhere on its base). The folder of
+    a full fine-tuning holds a whole model, which is loaded instead of the base.
+    """
+    folder = adapter
+    if folder is None and model.kind == "adapter":
+        folder = model_folder(model.path, model.revision)
+    if folder is None:
+        loaded: Any = load_base(model, dtype=dtype)
+    elif (folder / "adapter_config.json").is_file():
+        from peft import PeftModel
+
+        loaded = PeftModel.from_pretrained(load_base(model, dtype=dtype), str(folder))
+    elif (folder / "config.json").is_file():
+        loaded = load_causal(folder, dtype=dtype)
+    else:
+        raise InputError(f"{folder}: neither an adapter (adapter_config.json) nor a model (config.json) is in it")
+    loaded.eval()
+    return loaded
+
+
+def load_causal(folder: Path, quantise: bool = False, dtype: Any = None) -> "PreTrainedModel":
+    """The causal language model in a folder, from safetensors only. Raises `InputError` when it cannot be loaded."""
+    import torch
+    from transformers import AutoModelForCausalLM, BitsAndBytesConfig
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()  # a bar per file of weights says nothing about the work
+
+    dtype = dtype or preferred_dtype()
+    options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
+    if torch.cuda.is_available():
+        options["device_map"] = {"": torch.cuda.current_device()}
+    if quantise:
+        options["quantization_config"] = BitsAndBytesConfig(
+            load_in_4bit=True,
+            bnb_4bit_quant_type="nf4",
+            bnb_4bit_use_double_quant=True,
+            bnb_4bit_compute_dtype=dtype,
+        )
+    try:
+        return AutoModelForCausalLM.from_pretrained(str(folder), **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{folder}: the model cannot be loaded: {_first_line(error)}") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

@@ -1,0 +1,187 @@
+"""Fine-tuning tiny models for real: every method learns, equal inputs give equal bytes, a kill loses nothing."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import build_tiny_model
+
+from llamaduo.canonical import digest_folder
+from llamaduo.config.models import ModelSettings
+from llamaduo.config.training import TrainingSettings
+from llamaduo.errors import InputError
+from llamaduo.lease import lease
+from llamaduo.tables import DATASET, TRAINING, read_rows, write_rows
+from llamaduo.training.finetune import finetune
+from llamaduo.weights import load_with_adapter
+
+PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
+SETTINGS: dict[str, Any] = {
+    "batch_size": 4,
+    "gradient_accumulation": 2,
+    "max_steps": 10,
+    "learning_rate": 1e-2,
+    "validation_share": 0.2,
+    "activation_checkpointing": False,
+}
+TEAMS = ("billing", "hardware", "shipping")
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelSettings]:
+    root = tmp_path_factory.mktemp("models")
+    return {
+        family: ModelSettings(path=str(build_tiny_model(family, root / family)))
+        for family in ("gemma", "mistral", "llama")
+    }
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "dataset.parquet"
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"What team takes ticket {number}?"},
+                {"role": "assistant", "content": f"team: {TEAMS[number % 3]} | priority: low"},
+            ],
+            "category": "Support",
+            "origin": "train",
+            "prompt_id": str(number),
+        }
+        for number in range(40)
+    ]
+    write_rows(path, rows, DATASET)
+    return path
+
+
+def train(
+    folder: Path, dataset: Path, model: ModelSettings, warm_start: Path | None = None, **keys: Any
+) -> tuple[Path, list[dict[str, Any]]]:
+    finetune(
+        dataset=dataset,
+        model=model,
+        settings=TrainingSettings.model_validate({**SETTINGS, **keys}),
+        adapter=folder / "adapter",
+        training=folder / "training.parquet",
+        state=folder / "state",
+        warm_start=warm_start,
+    )
+    return folder / "adapter", read_rows(folder / "training.parquet", TRAINING)
+
+
+@pytest.mark.parametrize(("method", "family"), [("qlora", "gemma"), ("lora", "mistral"), ("full", "llama")])
+def test_every_method_learns_saves_and_is_loaded(
+    method: str, family: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    import torch
+
+    adapter, rows = train(tmp_path, dataset, models[family], method=method)
+    assert [row["step"] for row in rows] == list(range(1, 11))
+    assert rows[-1]["loss"] < rows[0]["loss"] - 0.02
+    assert rows[-1]["tokens"] > rows[0]["tokens"] > 0
+    assert rows[-1]["eval_loss"] is not None
+    facts = json.loads((adapter / "training.json").read_text())
+    assert (facts["method"], facts["base"]["path"]) == (method, models[family].path)
+    assert facts["training_examples"] + facts["validation_examples"] == 40
+    assert facts["kept_eval_loss"] == min(row["eval_loss"] for row in rows if row["eval_loss"] is not None)
+    assert not list((tmp_path / "state").glob("*/"))
+    assert {path.suffix for path in adapter.iterdir()} <= {".json", ".jinja", ".safetensors"}
+
+    tuned, base = load_with_adapter(models[family], adapter), load_with_adapter(models[family], None)
+    with torch.no_grad():
+        tokens = torch.arange(20)[None]
+        assert not torch.allclose(tuned(tokens).logits, base(tokens).logits, atol=1e-3)
+
+
+def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    first, _ = train(tmp_path / "first", dataset, models["gemma"], method="lora", max_steps=3)
+    same, _ = train(tmp_path / "same", dataset, models["gemma"], method="lora", max_steps=3)
+    other, _ = train(tmp_path / "other", dataset, models["gemma"], method="lora", max_steps=3, seed=43)
+    assert digest_folder(first) == digest_folder(same)
+    assert digest_folder(first, "*.safetensors") != digest_folder(other, "*.safetensors")
+
+
+def test_the_weights_with_the_lowest_validation_loss_are_kept(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "full", "learning_rate": 0.5, "schedule": "constant", "max_steps": 5}
+    best, rows = train(tmp_path / "best", dataset, models["gemma"], evaluate_every=1, **keys)
+    losses = {row["step"]: row["eval_loss"] for row in rows}
+    facts = json.loads((best / "training.json").read_text())
+    assert facts["kept_step"] == min(losses, key=lambda step: losses[step]) < 5
+    last, _ = train(tmp_path / "last", dataset, models["gemma"], evaluate_every=1, keep="last", **keys)
+    assert json.loads((last / "training.json").read_text())["kept_step"] == 5
+    assert digest_folder(best, "*.safetensors") != digest_folder(last, "*.safetensors")
+
+
+def test_a_warm_start_goes_on_from_the_adapter_of_before(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    first, before = train(tmp_path / "first", dataset, models["gemma"], method="lora")
+    warm: dict[str, Any] = {"method": "lora", "max_steps": 2, "warm_start": first}
+    _, after = train(tmp_path / "second", dataset, models["gemma"], **warm)
+    assert after[0]["loss"] < before[0]["loss"] - 0.05
+    with pytest.raises(InputError, match=r"its lora r is 8, and training.lora.r is 4"):
+        train(tmp_path / "third", dataset, models["gemma"], **warm, lora={"r": 4})
+
+
+def test_one_process_at_a_time_trains_in_a_folder(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamaduo.training.finetune.state_key", lambda *_: "key")
+    with lease(tmp_path / "state/key", "test"), pytest.raises(InputError):
+        train(tmp_path, dataset, models["gemma"], method="lora")
+    assert not (tmp_path / "adapter").exists()
+
+
+def test_a_model_tuned_elsewhere_is_not_trained(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    merged = models["gemma"].model_copy(update={"kind": "merged"})
+    with pytest.raises(InputError, match="a model of the kind 'merged' is judged and not trained"):
+        train(tmp_path, dataset, merged)
+
+
+@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_a_killed_training_ends_as_an_undisturbed_one(
+    method: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    """Slow for a reason: a process of its own has to start, import the trainer and be killed."""
+    keys = {"method": method, "max_steps": 8}
+    undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
+
+    killed = tmp_path / "killed"
+    settings = {**SETTINGS, **keys, "checkpoint_minutes": 0}
+    command = [sys.executable, str(PROGRAM), "--dataset", str(dataset)]
+    command += ["--model", models["mistral"].model_dump_json(), "--settings", json.dumps(settings)]
+    command += ["--adapter", str(killed / "adapter"), "--training", str(killed / "training.parquet")]
+    command += ["--state", str(killed / "state")]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
+        deadline = time.monotonic() + 120
+        while not list(killed.glob("state/*/checkpoint-4/complete.json")) and time.monotonic() < deadline:
+            assert process.poll() is None, process.stderr and process.stderr.read()
+            time.sleep(0.02)
+        process.send_signal(signal.SIGKILL)
+    assert not (killed / "adapter").exists()
+
+    broken = tmp_path / "broken"
+    shutil.copytree(killed / "state", broken / "state")
+    for folder in (killed, broken) if method == "lora" else (broken,):
+        checkpoints = sorted(folder.glob("state/*/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
+        assert checkpoints
+        if folder is broken:
+            weights = checkpoints[-1] / "adapter_model.safetensors"
+            weights.write_bytes(weights.read_bytes()[:-1] + b"?")
+        resumed, rows_again = train(folder, dataset, models["mistral"], **keys)
+        assert rows_again == rows
+        assert digest_folder(resumed) == digest_folder(undisturbed)
