@@ -64,7 +64,7 @@ def _checked(settings: CoverageSettings, splits: dict[str, list[SourceRow]]) -> 
 def _read_folder(folder: Path, settings: CoverageSettings) -> dict[str, list[SourceRow]]:
     splits = {}
     for name in (settings.train_split, settings.test_split or DEFAULT_TEST_SPLIT):
-        files = _split_files(folder, name)
+        files = split_files(folder, name)
         if files:
             splits[name] = [row for file in files for row in read_file(file)]
         elif name == settings.train_split or settings.test_split is not None:
@@ -76,7 +76,7 @@ def _read_folder(folder: Path, settings: CoverageSettings) -> dict[str, list[Sou
     return splits
 
 
-def _split_files(folder: Path, split: str) -> list[Path]:
+def split_files(folder: Path, split: str) -> list[Path]:
     """The files of a split: `train.parquet` and the like, or its numbered shards as the Hub stores them."""
     shard = re.compile(re.escape(split) + r"-\d+-of-\d+(-[0-9a-f]+)?")
     for place in (folder, folder / "data"):

@@ -1,0 +1,84 @@
+import sys
+from pathlib import Path
+
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+
+
+# A config given with --configfile replaces this one; it is not merged into it.
+if not workflow.overwrite_configfiles:
+
+    configfile: "config/config.yaml"
+
+
+include: "rules/common.smk"
+include: "rules/params.smk"
+include: "rules/loop.smk"
+include: "rules/start.smk"
+include: "rules/coverage.smk"
+include: "rules/synthesis.smk"
+include: "rules/training.smk"
+include: "rules/inference.smk"
+include: "rules/judging.smk"
+include: "rules/decision.smk"
+include: "rules/deployment.smk"
+include: "rules/report.smk"
+
+
+wildcard_constraints:
+    task=any_of(CONFIG.tasks),
+    generator=any_of([WITHOUT_GENERATOR, *CONFIG.services]),
+    model=any_of(CONFIG.models),
+    service=any_of(CONFIG.services),
+    judge=any_of(CONFIG.judges),
+    volume=r"\d+",
+    chunk=r"\d+",
+    chunks=r"\d+",
+    subject=SUBJECT,
+
+
+localrules:
+    all,
+    sweep,
+    coverage,
+    deploy,
+    report,
+
+
+rule all:
+    default_target: True
+    input:
+        results("report/index.html"),
+        verdicts(),
+
+
+rule sweep:
+    input:
+        results("report/sweep.html"),
+        decisions_of_sweep(),
+        verdicts(),
+
+
+rule coverage:
+    input:
+        expand(results("coverage/{task}/{split}.parquet"), task=CONFIG.tasks, split=["train", "test"]),
+
+
+rule deploy:
+    input:
+        verdicts(),
+
+
+onstart:
+    prepare_start()
+
+
+onsuccess:
+    show_summary()
+
+
+onerror:
+    show_summary(failed=True)

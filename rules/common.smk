@@ -1,0 +1,68 @@
+"""What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
+
+import re
+import shlex
+import subprocess
+from pathlib import Path
+
+from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
+from snakemake.resources import Resource
+
+from llamaduo.canonical import canonical, digest_folder
+from llamaduo.config.coverage import ALL_CATEGORIES
+from llamaduo.config.load import validate
+from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
+from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
+from llamaduo.errors import InputError
+from llamaduo.files import read_json, write_json
+from llamaduo.fingerprint import fingerprint
+from llamaduo.prompts import for_metrics
+from llamaduo.prompts import load as load_prompts
+from llamaduo.synthesis.chunks import first_chunks, next_chunks
+
+PYTHON = sys.executable
+SCRIPTS = f"{workflow.basedir}/scripts"
+
+CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
+try:
+    CONFIG = validate(config, CONFIG_NAME)
+    PROMPTS = load_prompts(Path(CONFIG.prompts))
+    JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
+except InputError as error:
+    raise WorkflowError(str(error)) from None
+
+# What is graded: the responses of a run's cycle, or those of a baseline.
+SUBJECT = r"runs/[^/]+/[^/]+/[^/]+/volume-\d+|baselines/[^/]+/[^/]+"
+
+# Paths
+
+
+def results(path):
+    """A path under the results folder."""
+    return f"{CONFIG.results}/{path}"
+
+
+def state(path):
+    """A path under the folder of what was paid for or takes hours; declared as no rule's output."""
+    return f"{CONFIG.state}/{path}"
+
+
+def log_file(path):
+    """A log's path; what a job prints goes there and to the terminal."""
+    return f"{CONFIG.results}/logs/{path}.log"
+
+
+def benchmark_file(path):
+    """The path of a job's time and memory."""
+    return f"{CONFIG.results}/benchmarks/{path}.tsv"
+
+
+def cycle_of(volume):
+    """The folder of a run's cycle, which volume 0 shares among the generators."""
+    generator = "{generator}" if volume else WITHOUT_GENERATOR
+    return results(f"runs/{{task}}/{generator}/{{model}}/volume-{volume}")
+
+
+def any_of(names):
+    """A wildcard constraint that admits exactly these names."""
+    return "|".join(re.escape(name) for name in names)

@@ -1,0 +1,26 @@
+rule read_coverage:
+    input:
+        source=coverage_files,
+    output:
+        train=results("coverage/{task}/train.parquet"),
+        test=results("coverage/{task}/test.parquet"),
+    log:
+        log_file("coverage/{task}"),
+    benchmark:
+        benchmark_file("coverage/{task}")
+    conda:
+        "../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=4000,
+        runtime=30,
+    params:
+        program=program("coverage.py"),
+        code=fingerprint("coverage.py"),
+        settings=settings(CONFIG.coverage),
+        categories=categories_of_task,
+    message:
+        "Read the coverage dataset of the task {wildcards.task}"
+    shell:
+        "{params.program} --settings {params.settings:q} --categories {params.categories:q} "
+        "--train {output.train} --test {output.test} 2>&1 | tee {log}"

@@ -1,0 +1,57 @@
+rule judge:
+    input:
+        responses=results("{subject}/responses.parquet"),
+    output:
+        grades=results("{subject}/grades/{judge}.parquet"),
+    log:
+        log_file("judge/{subject}/{judge}"),
+    benchmark:
+        benchmark_file("judge/{subject}/{judge}")
+    conda:
+        "../environment.yaml"
+    threads: 1
+    resources:
+        **service_slots("judge"),
+        mem_mb=2000,
+        runtime=240,
+    params:
+        program=program("judge.py"),
+        code=fingerprint("judge.py"),
+        asked=asked_of_judge,
+        settings=settings(CONFIG.judging),
+        prompts=settings(JUDGE_PROMPTS),
+        service=service_of_judge,
+        journal=state("journal/judging/{subject}/{judge}.jsonl"),
+    message:
+        "Grade by {wildcards.judge}: {wildcards.subject}"
+    shell:
+        "{params.program} --responses {input.responses} --judge {wildcards.judge} "
+        "--service {params.service:q} --settings {params.settings:q} --prompts {params.prompts:q} "
+        "--journal {params.journal} --output {output.grades} 2>&1 | tee {log}"
+
+
+rule compute_metrics:
+    input:
+        grades=expand(results("{subject}/grades/{judge}.parquet"), judge=CONFIG.judges, allow_missing=True),
+    output:
+        metrics=results("{subject}/metrics.parquet"),
+    log:
+        log_file("metrics/{subject}"),
+    benchmark:
+        benchmark_file("metrics/{subject}")
+    conda:
+        "../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=2000,
+        runtime=30,
+    params:
+        program=program("metrics.py"),
+        code=fingerprint("metrics.py"),
+        settings=settings(CONFIG.metrics),
+        metrics=canonical(CONFIG.judging.metrics),
+    message:
+        "Compute V and C with their intervals: {wildcards.subject}"
+    shell:
+        "{params.program} --grades {input.grades} --settings {params.settings:q} "
+        "--metrics {params.metrics:q} --output {output.metrics} 2>&1 | tee {log}"

@@ -1,0 +1,148 @@
+"""The input functions that follow the loop, and the lists of artifacts that the targets ask for."""
+
+
+def coverage_files(wildcards):
+    """The files of a coverage dataset that is on this machine; none for one on the Hub."""
+    source = Path(CONFIG.coverage.source).expanduser()
+    if source.is_file():
+        return [str(source)]
+    splits = (CONFIG.coverage.train_split, CONFIG.coverage.test_split or DEFAULT_TEST_SPLIT)
+    return [str(file) for split in splits for file in (split_files(source, split) if source.is_dir() else [])]
+
+
+def files_of_model(wildcards):
+    """The files of a model that is on this machine; none for one on the Hub."""
+    model = CONFIG.models[wildcards.model]
+    folders = [Path(path) for path in (model.path, model.base) if path and Path(path).is_dir()]
+    return sorted(str(file) for folder in folders for file in folder.iterdir() if file.is_file())
+
+
+def chunks_of_pool(wildcards):
+    """The chunks that a pool is curated from."""
+    chunk = results("synthesis/{task}/{generator}/chunk-{chunk}.parquet")
+    return expand(chunk, chunk=range(int(wildcards.chunks)), allow_missing=True)
+
+
+def last_pool_of_volume(wildcards):
+    """Follow the measured yield: the funnel of the pool that holds a volume, or that is at the bound.
+
+    Asks for one pool after another, each as large as the yields measured so far say is needed.
+    """
+    volume, history = int(wildcards.volume), []
+    chunks = first_chunks(volume, CONFIG.synthesis)
+    while chunks is not None:
+        funnel = checkpoints.curate.get(task=wildcards.task, generator=wildcards.generator, chunks=chunks).output.funnel
+        history.append((chunks, read_json(Path(funnel))["accepted"]))
+        chunks = next_chunks(volume, history, CONFIG.synthesis)
+    return funnel
+
+
+def pool_of_dataset(wildcards):
+    """The pool that a dataset takes its first `volume` rows from."""
+    if wildcards.generator == WITHOUT_GENERATOR:
+        return []
+    measured = checkpoints.measure_pool.get(
+        task=wildcards.task, generator=wildcards.generator, volume=wildcards.volume
+    ).output[0]
+    return results(f"synthesis/{{task}}/{{generator}}/chunks-{read_json(Path(measured))['chunks']}/pool.parquet")
+
+
+def evidence_of_decision(wildcards):
+    """The metrics of a cycle, or the reason why its volume could not be reached.
+
+    Before the pool is measured the plan is that it will do, so that a dry-run shows the whole cycle.
+    """
+    if wildcards.generator == WITHOUT_GENERATOR:
+        return {"metrics": f"{cycle_of(0)}/metrics.parquet"}
+    evidence = {"pool": results("synthesis/{task}/{generator}/volume-{volume}.json")}
+    try:
+        measured = checkpoints.measure_pool.get(
+            task=wildcards.task, generator=wildcards.generator, volume=wildcards.volume
+        ).output[0]
+        reached = read_json(Path(measured))["reached"]
+    except IncompleteCheckpointException:
+        reached = True
+    return {**evidence, "metrics": f"{cycle_of(wildcards.volume)}/metrics.parquet"} if reached else evidence
+
+
+def metrics_of_reference(wildcards):
+    """The metrics of the service LLM that must be matched, where a threshold is a share of its own."""
+    if not CONFIG.decision.needs_service:
+        return []
+    return results(f"baselines/{{task}}/{CONFIG.tasks[wildcards.task].reference}/metrics.parquet")
+
+
+def decisions_of_run(wildcards):
+    """Walk one run's decisions, each the condition for the next, up to the first that ends it."""
+    paths = []
+    for volume in CONFIG.tasks[wildcards.task].volumes:
+        generator = wildcards.generator if volume else WITHOUT_GENERATOR
+        decision = checkpoints.decide.get(
+            task=wildcards.task, generator=generator, model=wildcards.model, volume=volume
+        ).output[0]
+        paths.append(decision)
+        if read_json(Path(decision))["verdict"] != "expand":
+            break
+    return paths
+
+
+def deployment_of_run(wildcards):
+    """The verification of the deployed model, when the run has converged."""
+    last = read_json(Path(decisions_of_run(wildcards)[-1]))
+    return results("deploy/{task}/{generator}/{model}/verification.json") if last["verdict"] == "converged" else []
+
+
+def artifacts_of_converged_cycle(wildcards):
+    """The adapter of the cycle in which a run converged, and the metrics it converged with."""
+    cycle = Path(decisions_of_run(wildcards)[-1]).parent
+    return {"adapter": f"{cycle}/adapter", "metrics": f"{cycle}/metrics.parquet"}
+
+
+def previous_adapter(wildcards):
+    """The adapter of the cycle before, where training starts from it."""
+    volumes = CONFIG.tasks[wildcards.task].volumes
+    cycle = volumes.index(int(wildcards.volume))
+    trained = CONFIG.training_for(wildcards.task, wildcards.model, int(wildcards.volume))
+    return f"{cycle_of(volumes[cycle - 1])}/adapter" if trained.warm_start and cycle else []
+
+
+# Targets
+
+
+def runs():
+    """All runs: (task, generator, model)."""
+    return [
+        (task, generator, model)
+        for task, settings in CONFIG.tasks.items()
+        for generator in settings.generators
+        for model in CONFIG.trained_models()
+    ]
+
+
+def verdicts():
+    """The closing artifacts of all runs, and of the models that were tuned elsewhere."""
+    closed = [results(f"runs/{task}/{generator}/{model}/verdict.json") for task, generator, model in runs()]
+    return closed + expand(
+        results("baselines/{task}/{model}/decision.json"), task=CONFIG.tasks, model=CONFIG.models_tuned_elsewhere()
+    )
+
+
+def baselines():
+    """The metrics of the services' own responses and of the untuned models'."""
+    untuned = CONFIG.trained_models() if CONFIG.baselines.untuned else []
+    return [
+        results(f"baselines/{task}/{name}/metrics.parquet")
+        for task in CONFIG.tasks
+        for name in [*CONFIG.baseline_services(task), *untuned]
+    ]
+
+
+def decisions_of_sweep():
+    """The decisions of every volume of every run."""
+    return list(
+        dict.fromkeys(
+            f"{cycle_of(volume)}/decision.json".format(task=task, generator=generator, model=model)
+            for task, generator, model in runs()
+            for volume in CONFIG.tasks[task].volumes
+        )
+    )

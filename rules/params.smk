@@ -1,0 +1,188 @@
+"""Params: canonical text of just those settings that a rule uses, and what travels beside them.
+
+Snakemake compares params to find out what is out of date. A param made by a function that takes `resources` is not
+compared: that is the way of settings that cannot change a result, such as addresses, limits and the size of batches.
+"""
+
+# What of the settings changes the pace of a step and not its result.
+PACE_OF_TRAINING = {"checkpoint_minutes"}
+PACE_OF_INFERENCE = {"batch_tokens"}
+
+
+def program(name):
+    """The command that runs a program. Not compared: another interpreter or folder changes no result."""
+
+    def command(wildcards, resources):
+        return f"{shlex.quote(PYTHON)} {shlex.quote(SCRIPTS)}/{name}"
+
+    return command
+
+
+def settings(section, exclude=frozenset()):
+    """A section of the config as canonical JSON."""
+    return canonical(section.model_dump(mode="json", exclude=set(exclude)))
+
+
+def slot_of(service):
+    """The name of the resource that keeps the steps of one service apart."""
+    return f"service_{service}".replace("-", "_").replace(".", "_")
+
+
+def service_slots(wildcard):
+    """A resource per service, taken by the jobs whose wildcard names it."""
+
+    def takes(name):
+        def slots(wildcards):
+            return int(wildcards.get(wildcard) == name)
+
+        return slots
+
+    return {slot_of(name): takes(name) for name in CONFIG.services}
+
+
+# One step per service at a time fills its limit; `--resources` or a profile may allow more.
+for service_name in CONFIG.services:
+    workflow.global_resources.setdefault(slot_of(service_name), Resource(slot_of(service_name), 1))
+
+
+# Services
+
+
+def asked_of(name, role):
+    """What of a service's settings can change its answers."""
+    service = CONFIG.services[name]
+    answers = service.model_dump(mode="json", include={"provider", "model", "structured_output", "attempts"})
+    return canonical({**answers, "generation": getattr(service.generation, role).model_dump(mode="json")})
+
+
+def asked_of_generator(wildcards):
+    return asked_of(wildcards.generator, "generator")
+
+
+def asked_of_judge(wildcards):
+    return asked_of(wildcards.judge, "judge")
+
+
+def asked_of_baseline(wildcards):
+    return asked_of(wildcards.service, "baseline")
+
+
+def service_of_generator(wildcards, resources):
+    return settings(CONFIG.services[wildcards.generator])
+
+
+def service_of_judge(wildcards, resources):
+    return settings(CONFIG.services[wildcards.judge])
+
+
+def service_of_baseline(wildcards, resources):
+    return settings(CONFIG.services[wildcards.service])
+
+
+# Tasks and volumes
+
+
+def categories_of_task(wildcards):
+    return canonical(CONFIG.tasks[wildcards.task].categories)
+
+
+def topic_of_task(wildcards):
+    """What the task is about, as the generator is told."""
+    task = CONFIG.tasks[wildcards.task]
+    named = [category for category in task.categories if category != ALL_CATEGORIES]
+    return task.topic or ", ".join(named) or wildcards.task
+
+
+def cycle_number(wildcards):
+    """The cycle's number: the place of its volume among the task's."""
+    volumes = CONFIG.tasks[wildcards.task].volumes
+    if int(wildcards.volume) not in volumes:
+        raise WorkflowError(f"{CONFIG_NAME}: tasks.{wildcards.task}.volumes has no {wildcards.volume}: {volumes}")
+    return volumes.index(int(wildcards.volume))
+
+
+def is_last_cycle(wildcards):
+    last = cycle_number(wildcards) == len(CONFIG.tasks[wildcards.task].volumes) - 1
+    return str(last).lower()
+
+
+def chunks_of_funnel(wildcards, input):
+    """How many chunks the measured pool was curated from, as its folder's name says."""
+    return Path(input.funnel).parent.name.removeprefix("chunks-")
+
+
+def option_of_pool(wildcards, input):
+    return f"--pool {input.pool}" if input.pool else ""
+
+
+def options_of_evidence(wildcards, input):
+    """What a decision rests on: metrics, or the reason why the volume could not be reached."""
+    if not input.get("metrics"):
+        return f"--pool-shortfall {input.pool}"
+    service = f"--service-metrics {input.service}" if input.service else ""
+    return f"--metrics {input.metrics} {service}"
+
+
+# Models
+
+
+def model_settings(wildcards):
+    return settings(CONFIG.models[wildcards.model])
+
+
+def cycle_settings(wildcards, of):
+    """The settings of one cycle; a model as it is counts as volume 0."""
+    return of(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
+
+
+def training_settings(wildcards):
+    return settings(cycle_settings(wildcards, CONFIG.training_for), exclude=PACE_OF_TRAINING)
+
+
+def checkpoint_pace(wildcards, resources):
+    training = cycle_settings(wildcards, CONFIG.training_for)
+    return f"--settings.checkpoint_minutes {training.checkpoint_minutes}"
+
+
+def inference_settings(wildcards):
+    return settings(cycle_settings(wildcards, CONFIG.inference_for), exclude=PACE_OF_INFERENCE)
+
+
+def batch_size(wildcards, resources):
+    return f"--settings.batch_tokens {cycle_settings(wildcards, CONFIG.inference_for).batch_tokens}"
+
+
+def option_of_warm_start(wildcards, input):
+    return f"--warm-start {input.warm_start}" if input.warm_start else ""
+
+
+# Deployment and report
+
+
+def names_of_run(wildcards):
+    return canonical({"task": wildcards.task, "generator": wildcards.generator, "model": wildcards.model})
+
+
+def facts_of_card(wildcards):
+    """What a model card says beside the artifacts."""
+    described = {name: f"{CONFIG.services[name].provider} {CONFIG.services[name].model}" for name in CONFIG.services}
+    return canonical(
+        {
+            "coverage": CONFIG.coverage.source,
+            "generator": described[wildcards.generator],
+            "judges": {judge: described[judge] for judge in CONFIG.judges},
+            "simulated": [name for name, service in CONFIG.services.items() if service.is_simulated],
+            "settings": CONFIG.model_dump(mode="json", include={"inference", "judging", "metrics", "decision"}),
+        }
+    )
+
+
+def folder_of_report(wildcards, output):
+    """The results folder that a report is about."""
+    return str(Path(output.report).parent.parent)
+
+
+def settings_of_report():
+    """The settings that the report shows."""
+    shown = {"tasks", "services", "models", "judges", "judging", "metrics", "decision", "baselines", "inference"}
+    return canonical(CONFIG.model_dump(mode="json", include=shown))

@@ -1,0 +1,190 @@
+"""The whole config: its sections, and the rules that hold between them."""
+
+import re
+from collections.abc import Iterable
+from typing import Any, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from llamaduo.config.base import Section
+from llamaduo.config.coverage import CoverageSettings, TaskSettings
+from llamaduo.config.curation import CurationSettings
+from llamaduo.config.decision import DecisionSettings, MetricsSettings
+from llamaduo.config.inference import InferenceSettings
+from llamaduo.config.judging import JudgingSettings
+from llamaduo.config.models import ModelSettings
+from llamaduo.config.services import ServiceSettings
+from llamaduo.config.synthesis import SynthesisSettings
+from llamaduo.config.training import TrainingSettings
+
+NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+# Stand where a run's path has its generator: volume 0 has none, and neither has a model that was tuned elsewhere.
+WITHOUT_GENERATOR = "coverage"
+TUNED_ELSEWHERE = "elsewhere"
+
+
+class Baselines(Section):
+    """What the local models are compared with, graded in the same way."""
+
+    services: list[str] | None = None
+    """Service LLMs whose own responses to the test prompts are graded; null: of each task the service that must be
+    matched and its generators."""
+    untuned: bool = True
+    """Whether the untuned models' responses are graded too."""
+
+
+class Override(Section):
+    """Settings that differ for some models, tasks or volumes. Later overrides win over earlier ones."""
+
+    models: list[str] | None = None
+    """The models it holds for. Default: all."""
+    tasks: list[str] | None = None
+    """The tasks it holds for. Default: all."""
+    from_volume: int = Field(default=0, ge=0)
+    """The smallest volume it holds for."""
+    to_volume: int | None = Field(default=None, ge=0)
+    """The largest volume it holds for. Default: no bound."""
+    training: dict[str, Any] = Field(default={})
+    """Keys of `training` and their values."""
+    inference: dict[str, Any] = Field(default={})
+    """Keys of `inference` and their values."""
+
+    def holds(self, task: str, model: str, volume: int) -> bool:
+        """Whether this override applies to a cycle of a run."""
+        return (
+            (self.models is None or model in self.models)
+            and (self.tasks is None or task in self.tasks)
+            and self.from_volume <= volume
+            and (self.to_volume is None or volume <= self.to_volume)
+        )
+
+
+class Config(Section):
+    """The config of the workflow: which feature moves from which service LLM to which local models, and how."""
+
+    results: str = "results"
+    """The folder of all artifacts."""
+    state: str = "state"
+    """The folder of what was paid for or takes hours: journals, responses, training checkpoints. Never deleted."""
+    seed: int = Field(default=42, ge=0)
+    """The seed of the order in which a generator is shown seeds. Splits, training and inference have their own."""
+    coverage: CoverageSettings
+    """Where the coverage dataset comes from and how it is read."""
+    tasks: dict[str, TaskSettings] = Field(min_length=1)
+    """The tasks by name: categories of the coverage dataset, generators and volumes."""
+    services: dict[str, ServiceSettings] = Field(min_length=1)
+    """The service LLMs by name."""
+    models: dict[str, ModelSettings] = Field(min_length=1)
+    """The local LLMs by name."""
+    judges: list[str] = Field(min_length=1)
+    """The services that grade."""
+    prompts: str = "config/prompts.toml"
+    """The file with the wording of the prompts for judges and generators."""
+    baselines: Baselines = Baselines()
+    synthesis: SynthesisSettings = SynthesisSettings()
+    curation: CurationSettings = CurationSettings()
+    training: TrainingSettings = TrainingSettings()
+    inference: InferenceSettings = InferenceSettings()
+    judging: JudgingSettings = JudgingSettings()
+    metrics: MetricsSettings = MetricsSettings()
+    decision: DecisionSettings = DecisionSettings()
+    overrides: list[Override] = Field(default=[])
+    """Hyperparameters by model, task and volume."""
+
+    @field_validator("tasks", "services", "models")
+    @classmethod
+    def _names_fit_into_paths(cls, value: dict[str, Any]) -> dict[str, Any]:
+        for name in value:
+            if not NAME.fullmatch(name):
+                raise ValueError(f"the name {name!r} becomes part of paths: letters, digits, '.', '_' and '-' only")
+            if name in (WITHOUT_GENERATOR, TUNED_ELSEWHERE):
+                raise ValueError(f"the name {name!r} is reserved; choose another")
+        return value
+
+    @model_validator(mode="after")
+    def _names_exist(self) -> Self:
+        _check_known("judges", self.judges, self.services, "services")
+        _check_known("baselines.services", self.baselines.services or [], self.services, "services")
+        for name, task in self.tasks.items():
+            _check_known(f"tasks.{name}.generators", task.generators, self.services, "services")
+            _check_known(f"tasks.{name}.service", [task.reference], self.services, "services")
+        for number, override in enumerate(self.overrides):
+            _check_known(f"overrides.{number}.models", override.models or [], self.models, "models")
+            _check_known(f"overrides.{number}.tasks", override.tasks or [], self.tasks, "tasks")
+        if both := set(self.models) & set(self.services):
+            raise ValueError(f"models and services share the name {min(both)!r}: their baselines share a folder")
+        return self
+
+    @model_validator(mode="after")
+    def _overrides_are_valid(self) -> Self:
+        for override in self.overrides:
+            merged(self.training, override.training, TrainingSettings)
+            merged(self.inference, override.inference, InferenceSettings)
+        return self
+
+    @model_validator(mode="after")
+    def _every_cycle_has_data(self) -> Self:
+        if not self.training.include_train:
+            for name, task in self.tasks.items():
+                if 0 in task.volumes:
+                    raise ValueError(
+                        f"tasks.{name}.volumes: volume 0 trains on the train split alone, which "
+                        "training.include_train leaves out; remove the 0 or include the train split"
+                    )
+        return self
+
+    @model_validator(mode="after")
+    def _decision_uses_what_is_computed(self) -> Self:
+        if self.decision.zeta not in self.metrics.zeta:
+            raise ValueError(f"decision.zeta: {self.decision.zeta:g} is not one of metrics.zeta: {self.metrics.zeta}")
+        _check_known("decision.per_metric", self.decision.per_metric, self.judging.metrics, "judging.metrics")
+        return self
+
+    def trained_models(self) -> list[str]:
+        """The names of the models that the workflow fine-tunes."""
+        return [name for name, model in self.models.items() if model.kind == "base"]
+
+    def models_tuned_elsewhere(self) -> list[str]:
+        """The names of the models that are judged, not trained."""
+        return [name for name, model in self.models.items() if model.kind != "base"]
+
+    def baseline_services(self, task: str) -> list[str]:
+        """The services whose own responses to a task's test prompts are graded."""
+        if self.baselines.services is not None:
+            return list(dict.fromkeys(self.baselines.services))
+        return list(dict.fromkeys([self.tasks[task].reference, *self.tasks[task].generators]))
+
+    def training_for(self, task: str, model: str, volume: int) -> TrainingSettings:
+        """The training settings of one cycle, overrides applied."""
+        settings = self.training
+        for override in self.overrides:
+            if override.holds(task, model, volume):
+                settings = merged(settings, override.training, TrainingSettings)
+        return settings
+
+    def inference_for(self, task: str, model: str, volume: int) -> InferenceSettings:
+        """The inference settings of one cycle, overrides applied."""
+        settings = self.inference
+        for override in self.overrides:
+            if override.holds(task, model, volume):
+                settings = merged(settings, override.inference, InferenceSettings)
+        return settings
+
+
+def merged(settings: Section, changes: dict[str, Any], kind: type[Any]) -> Any:
+    """`settings` with some keys changed, validated again; nested sections are merged key by key."""
+
+    def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+        both = {
+            key: merge(base[key], value) if isinstance(value, dict) and isinstance(base.get(key), dict) else value
+            for key, value in over.items()
+        }
+        return {**base, **both}
+
+    return kind.model_validate(merge(settings.model_dump(), changes))
+
+
+def _check_known(key: str, names: Iterable[str], known: Iterable[str], what: str) -> None:
+    for name in names:
+        if name not in known:
+            raise ValueError(f"{key}: {name!r} is not one of the {what}: {', '.join(known)}")
