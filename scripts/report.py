@@ -1,0 +1,39 @@
+"""Render the report of whatever exists in a results folder, or print its summary table."""
+
+from pathlib import Path
+
+from llamaduo.program import run
+
+
+def main(*, results: Path, config: Path, output: Path, state: Path | None = None, table: bool = False) -> None:
+    """Render the report as one self-contained HTML page.
+
+    Args:
+        results: the results folder; what is missing in it is named in the report
+        config: the resolved config, as JSON
+        output: the page
+        state: the state folder; calls and tokens are counted from its journals
+        table: print the summary to the terminal, with the path of the page, and write nothing
+    """
+    from llamaduo.errors import InputError
+    from llamaduo.report.plan import read_plan
+
+    plan = read_plan(config)
+    if not results.is_dir():
+        raise InputError(f"{results}: no such folder (the results)")
+    if table:
+        from llamaduo.report.reading import Reader
+        from llamaduo.report.results import read_results
+        from llamaduo.report.summary import terminal_table
+
+        print(terminal_table(read_results(Reader(results), plan)))
+        print(f"report: {output}" if output.is_file() else f"report: {output} (not written yet)")
+        return
+    from llamaduo.files import write_text
+    from llamaduo.report.page import render
+
+    write_text(output, render(results, plan, state))
+
+
+if __name__ == "__main__":
+    run(main, __doc__)
