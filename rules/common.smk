@@ -1,5 +1,6 @@
 """What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
 
+import inspect
 import re
 import shlex
 import subprocess

@@ -18,7 +18,7 @@ rule respond:
     params:
         program=program("respond.py"),
         code=fingerprint("respond.py"),
-        model=model_settings,
+        model=responding_model,
         settings=inference_settings,
         batches=batch_size,
         state=state("responses"),
@@ -49,7 +49,7 @@ rule respond_untuned:
     params:
         program=program("respond.py"),
         code=fingerprint("respond.py"),
-        model=model_settings,
+        model=responding_model,
         settings=inference_settings,
         batches=batch_size,
         state=state("responses"),

@@ -14,7 +14,8 @@ def files_of_model(wildcards):
     """The files of a model that is on this machine; none for one on the Hub."""
     model = CONFIG.models[wildcards.model]
     folders = [Path(path) for path in (model.path, model.base) if path and Path(path).is_dir()]
-    return sorted(str(file) for folder in folders for file in folder.iterdir() if file.is_file())
+    template = [str(model.chat_template)] if model.chat_template else []
+    return template + sorted(str(file) for folder in folders for file in folder.iterdir() if file.is_file())
 
 
 def chunks_of_pool(wildcards):

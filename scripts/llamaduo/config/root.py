@@ -18,6 +18,7 @@ from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.config.training import TrainingSettings
 
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+FOLDER = re.compile(r"[A-Za-z0-9._/+-]+")
 # Stand where a run's path has its generator: volume 0 has none, and neither has a model that was tuned elsewhere.
 WITHOUT_GENERATOR = "coverage"
 TUNED_ELSEWHERE = "elsewhere"
@@ -99,6 +100,13 @@ class Config(Section):
                 raise ValueError(f"the name {name!r} becomes part of paths: letters, digits, '.', '_' and '-' only")
             if name in (WITHOUT_GENERATOR, TUNED_ELSEWHERE):
                 raise ValueError(f"the name {name!r} is reserved; choose another")
+        return value
+
+    @field_validator("results", "state")
+    @classmethod
+    def _folders_fit_into_commands(cls, value: str) -> str:
+        if not FOLDER.fullmatch(value) or value.endswith("/"):
+            raise ValueError("a folder of letters, digits, '.', '_', '+', '-' and '/', without a slash at its end")
         return value
 
     @model_validator(mode="after")

@@ -67,13 +67,15 @@ def terminal_table(results: Results) -> str:
 def _score_lines(results: Results, run: Run) -> list[list[str]]:
     """Lines of the name of a metric (and a judge, where they decide one by one), V and C."""
     lines = []
+    single = len(results.plan.judges) == 1
     for metric in results.plan.metrics:
-        found = [entries(results, run, criterion) for criterion in criteria(results.plan, metric)]
-        judges = dict.fromkeys(entry.judge for column in found for entry in column)
-        for judge in judges or [ALL_JUDGES]:
-            name = metric if judge == ALL_JUDGES or len(results.plan.judges) == 1 else f"{metric} ({judge})"
-            values = [next((_line(entry) for entry in column if entry.judge == judge), "") for column in found]
-            lines.append([name, *values])
+        columns = [
+            {ALL_JUDGES if single else entry.judge: _line(entry) for entry in entries(results, run, criterion)}
+            for criterion in criteria(results.plan, metric)
+        ]
+        for judge in dict.fromkeys(judge for column in columns for judge in column) or [ALL_JUDGES]:
+            name = metric if judge == ALL_JUDGES else f"{metric} ({judge})"
+            lines.append([name, *(column.get(judge, "") for column in columns)])
     return lines
 
 

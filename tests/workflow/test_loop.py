@@ -1,0 +1,120 @@
+"""The loop with micro settings, run for real: what it leaves behind, how runs end, what a second start does."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from workspace import NOTHING, Workspace
+
+from llamaduo import tables
+
+pytestmark = pytest.mark.xdist_group("swept")
+CYCLE = "runs/animals/writer/gemma/volume-12"
+
+
+def test_every_artifact_passes_its_schema(swept: Workspace) -> None:
+    expected = {
+        "coverage/animals/train.parquet": tables.COVERAGE,
+        "coverage/animals/test.parquet": tables.COVERAGE,
+        "synthesis/animals/writer/chunk-0.parquet": tables.SYNTHESIS,
+        "datasets/animals/writer/volume-12.parquet": tables.DATASET,
+        f"{CYCLE}/training.parquet": tables.TRAINING,
+        f"{CYCLE}/responses.parquet": tables.RESPONSES,
+        f"{CYCLE}/grades/grader.parquet": tables.grades_schema(["similarity", "precision"]),
+        f"{CYCLE}/metrics.parquet": tables.METRICS,
+        "baselines/animals/writer/metrics.parquet": tables.METRICS,
+        "baselines/animals/gemma/responses.parquet": tables.RESPONSES,
+    }
+    for path, schema in expected.items():
+        assert tables.read_rows(swept.path(path), schema), path
+    pools = sorted(swept.path("synthesis/animals/writer").glob("chunks-*"))
+    assert pools
+    for pool in pools:
+        assert tables.read_rows(pool / "pool.parquet", tables.POOL)
+        tables.read_rows(pool / "rejected.parquet", tables.REJECTED)
+
+
+def test_the_smaller_dataset_is_a_prefix_of_the_larger(swept: Workspace) -> None:
+    rows = {
+        volume: tables.read_rows(swept.path(f"datasets/animals/{generator}/volume-{volume}.parquet"), tables.DATASET)
+        for volume, generator in ((0, "coverage"), (6, "writer"), (12, "writer"))
+    }
+
+    assert [len(rows[volume]) for volume in (0, 6, 12)] == [12, 18, 24]
+    assert rows[6][:12] == rows[0]
+    assert rows[12][:18] == rows[6]
+
+
+def test_a_pool_is_a_prefix_of_the_next_pool(swept: Workspace) -> None:
+    folders = sorted(swept.path("synthesis/animals/writer").glob("chunks-*"), key=lambda path: int(path.name[7:]))
+    pools = [tables.read_rows(folder / "pool.parquet", tables.POOL) for folder in folders]
+
+    assert len(pools) > 1
+    for smaller, larger in pairwise(pools):
+        assert larger[: len(smaller)] == smaller
+
+
+def test_runs_that_reach_no_threshold_end_exhausted_after_their_last_volume(swept: Workspace) -> None:
+    for model in ("gemma", "llama"):
+        verdict = json.loads(swept.path(f"runs/animals/writer/{model}/verdict.json").read_text())
+        assert (verdict["verdict"], verdict["reason"]) == ("exhausted", "volumes")
+    assert not swept.path("deploy").exists(), "a run that has not converged deploys nothing"
+
+
+def test_the_report_names_the_simulated_service(swept: Workspace) -> None:
+    page = swept.path("report/sweep.html").read_text()
+
+    assert "simulated" in page.lower()
+    assert "exhausted" in page
+
+
+def test_no_artifact_holds_a_path_of_this_machine(swept: Workspace) -> None:
+    for path in swept.path("runs").rglob("*.json"):
+        assert str(swept.folder) not in path.read_text(), path
+
+
+@pytest.mark.parametrize("kind", ["converged", "out of reach"])
+def test_the_loop_stops_a_run_as_soon_as_its_end_is_known(finished: Workspace, kind: str) -> None:
+    """From the finished sweep: the first decision that ends a run closes it, and the report follows."""
+    if kind == "converged":
+        finished.change("decision.epsilon.mean", 0)
+    else:
+        # More than 12 pairs' worth of yield is asked for than the generator gives: 1.0 of every pair asked.
+        finished.change("tasks.animals.volumes", [0, 6, 500])
+        finished.change("synthesis.minimum_yield", 1.0)
+        finished.change("synthesis.chunk_calls", 2)
+        finished.change("curation.rouge_threshold", 0.1)
+
+    output = finished.run()
+
+    verdicts = {
+        model: json.loads(finished.path(f"runs/animals/writer/{model}/verdict.json").read_text())
+        for model in ("gemma", "llama")
+    }
+    if kind == "converged":
+        for model, verdict in verdicts.items():
+            assert (verdict["verdict"], verdict["volume"]) == ("converged", 0)
+            assert finished.path(f"deploy/animals/writer/{model}/model/model.safetensors").is_file()
+            card = finished.path(f"deploy/animals/writer/{model}/model/README.md").read_text()
+            assert "simulated" in card.lower()
+    else:
+        for verdict in verdicts.values():
+            assert (verdict["verdict"], verdict["reason"]) == ("exhausted", "yield")
+        assert "minimum_yield" in finished.path("report/index.html").read_text()
+    assert "index.html" in output
+
+    again = finished.run()
+    assert NOTHING in again
+
+
+def test_the_report_renders_what_exists_and_names_what_is_missing(finished: Workspace) -> None:
+    for file in Path(finished.path("runs/animals/writer/llama/volume-12")).glob("*.*"):
+        file.unlink()
+    finished.path("runs/animals/writer/llama/verdict.json").unlink()
+
+    finished.run("report")
+
+    page = finished.path("report/index.html").read_text()
+    assert "llama" in page
+    assert "missing" in page.lower() or "unfinished" in page.lower()
