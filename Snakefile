@@ -18,6 +18,12 @@ include: "rules/common.smk"
 include: "rules/params.smk"
 include: "rules/loop.smk"
 include: "rules/start.smk"
+
+
+for function in [value for value in globals().values() if is_of_the_rules(value)]:
+    known_signature(function)
+
+
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"
 include: "rules/training.smk"

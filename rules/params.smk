@@ -15,6 +15,11 @@ def known_signature(function):
     return function
 
 
+def is_of_the_rules(value):
+    """Whether a value is a function that these files define."""
+    return inspect.isfunction(value) and value.__code__.co_filename.endswith(".smk")
+
+
 def program(name):
     """The command that runs a program. Not compared: another interpreter or folder changes no result."""
 

@@ -31,7 +31,7 @@ def fingerprint(program: str, scripts: Path = SCRIPTS) -> str:
     Equal for equal syntax trees, whatever the comments, docstrings and layout of the code.
     """
     modules = imported_modules(program, scripts)
-    trees = [_tree(scripts / program), *(_tree(path) for _, path in sorted(modules.items()))]
+    trees = [_text(scripts / program), *(_text(path) for _, path in sorted(modules.items()))]
     names = [program, *sorted(modules)]
     text = "\0".join(f"{name}\0{tree}" for name, tree in zip(names, trees, strict=True))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -57,16 +57,17 @@ def is_left_out(module: str) -> bool:
 
 @cache
 def _parsed(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
-
-
-@cache
-def _tree(path: Path) -> str:
+    """The syntax tree of a file without comments and docstrings."""
     tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
-    return ast.unparse(tree)
+    return tree
+
+
+@cache
+def _text(path: Path) -> str:
+    return ast.unparse(_parsed(path))
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -77,7 +78,8 @@ def _is_docstring(statement: ast.stmt) -> bool:
     )
 
 
-def _imports(path: Path, scripts: Path) -> set[str]:
+@cache
+def _imports(path: Path, scripts: Path) -> frozenset[str]:
     names: set[str] = set()
     for node in ast.walk(_parsed(path)):
         if isinstance(node, ast.Import):
@@ -90,7 +92,7 @@ def _imports(path: Path, scripts: Path) -> set[str]:
             raise ValueError(f"{path}:{node.lineno}: relative imports are not followed; name the module in full")
     ours = {name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")}
     with_packages = {".".join(name.split(".")[:end]) for name in ours for end in range(1, len(name.split(".")) + 1)}
-    return {name for name in with_packages if _module_path(name, scripts).is_file()}
+    return frozenset(name for name in with_packages if _module_path(name, scripts).is_file())
 
 
 def _module_path(name: str, scripts: Path) -> Path:

@@ -20,7 +20,7 @@ from llamaduo.synthesis.chunks import (
     next_chunks,
 )
 
-SETTINGS = SynthesisSettings()
+SETTINGS = SynthesisSettings(chunk_calls=10)
 Accepted = Callable[[int], int]
 """How many of the first so many pairs asked for are accepted."""
 

@@ -11,7 +11,7 @@ VOLUMES = {"summarization": 9, "classification": 8, "coding": 8, "closed_qa": 8}
 MODELS, JUDGES = 4, 3
 
 
-def chunks_for(volume: int, pairs_per_call: int = 10, smallest: int = 10, growth: float = 0.1) -> int:
+def chunks_for(volume: int, pairs_per_call: int = 10, smallest: int = 20, growth: float = 0.1) -> int:
     """Chunks that ask for a volume of pairs, each chunk at least `smallest` calls and a tenth of those before."""
     chunks = calls = 0
     while calls * pairs_per_call < volume:
