@@ -31,9 +31,8 @@ else
 	$(BIN)/snakemake --profile profiles/demo --cores $(CORES) --configfile demo/coverage.yaml
 endif
 
-# Two at a time; the tests that share the finished sweep stay together.
 test: $(READY)
-	$(BIN)/pytest --numprocesses 2 --dist loadgroup --durations 15
+	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations 15
 
 lint: $(READY)
 	$(BIN)/ruff check .

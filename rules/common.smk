@@ -6,8 +6,9 @@ import shlex
 import subprocess
 from pathlib import Path
 
-from snakemake.exceptions import IncompleteCheckpointException, WorkflowError
+from snakemake.exceptions import WorkflowError
 from snakemake.resources import Resource
+from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.canonical import canonical, digest_folder
 from llamaduo.config.coverage import ALL_CATEGORIES
@@ -17,11 +18,15 @@ from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
 from llamaduo.errors import InputError
 from llamaduo.files import read_json, write_json
 from llamaduo.fingerprint import fingerprint
+from llamaduo.preflight import services_used
 from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts
+from llamaduo.provenance import record_start
 from llamaduo.synthesis.chunks import first_chunks, next_chunks
 
-PYTHON = sys.executable
+# With conda environments the interpreter is that of the job's environment.
+WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
+PYTHON = "python" if WITH_CONDA else sys.executable
 SCRIPTS = f"{workflow.basedir}/scripts"
 
 CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
@@ -30,7 +35,7 @@ try:
     PROMPTS = load_prompts(Path(CONFIG.prompts))
     JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
 except InputError as error:
-    raise WorkflowError(str(error)) from None
+    sys.exit(f"error: {error}")
 
 # What is graded: the responses of a run's cycle, or those of a baseline.
 SUBJECT = r"runs/[^/]+/[^/]+/[^/]+/volume-\d+|baselines/[^/]+/[^/]+"

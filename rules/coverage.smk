@@ -17,10 +17,11 @@ rule read_coverage:
     params:
         program=program("coverage.py"),
         code=fingerprint("coverage.py"),
-        settings=settings(CONFIG.coverage),
+        settings=settings(CONFIG.coverage, exclude=CHECKS_OF_COVERAGE),
+        checks=checks_of_coverage,
         categories=categories_of_task,
     message:
         "Read the coverage dataset of the task {wildcards.task}"
     shell:
-        "{params.program} --settings {params.settings:q} --categories {params.categories:q} "
+        "{params.program} --settings {params.settings:q} {params.checks} --categories {params.categories:q} "
         "--train {output.train} --test {output.test} 2>&1 | tee {log}"

@@ -14,6 +14,7 @@ rule respond:
     threads: 1
     resources:
         mem_mb=32000,
+        gpu=1,
         runtime=240,
     params:
         program=program("respond.py"),
@@ -45,6 +46,7 @@ rule respond_untuned:
     threads: 1
     resources:
         mem_mb=32000,
+        gpu=1,
         runtime=240,
     params:
         program=program("respond.py"),

@@ -18,7 +18,8 @@ rule judge:
         program=program("judge.py"),
         code=fingerprint("judge.py"),
         asked=asked_of_judge,
-        settings=settings(CONFIG.judging),
+        settings=settings(CONFIG.judging, exclude=CHECKS_OF_JUDGING),
+        checks=checks_of_judging,
         prompts=settings(JUDGE_PROMPTS),
         service=service_of_judge,
         journal=state("journal/judging/{subject}/{judge}.jsonl"),
@@ -26,7 +27,7 @@ rule judge:
         "Grade by {wildcards.judge}: {wildcards.subject}"
     shell:
         "{params.program} --responses {input.responses} --judge {wildcards.judge} "
-        "--service {params.service:q} --settings {params.settings:q} --prompts {params.prompts:q} "
+        "--service {params.service:q} --settings {params.settings:q} {params.checks} --prompts {params.prompts:q} "
         "--journal {params.journal} --output {output.grades} 2>&1 | tee {log}"
 
 

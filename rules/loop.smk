@@ -13,9 +13,10 @@ def coverage_files(wildcards):
 def files_of_model(wildcards):
     """The files of a model that is on this machine; none for one on the Hub."""
     model = CONFIG.models[wildcards.model]
-    folders = [Path(path) for path in (model.path, model.base) if path and Path(path).is_dir()]
+    folders = [Path(path).expanduser() for path in (model.path, model.base) if path]
     template = [str(model.chat_template)] if model.chat_template else []
-    return template + sorted(str(file) for folder in folders for file in folder.iterdir() if file.is_file())
+    found = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    return template + sorted(str(file) for file in found if file.is_file())
 
 
 def chunks_of_pool(wildcards):
@@ -51,19 +52,15 @@ def pool_of_dataset(wildcards):
 def evidence_of_decision(wildcards):
     """The metrics of a cycle, or the reason why its volume could not be reached.
 
-    Before the pool is measured the plan is that it will do, so that a dry-run shows the whole cycle.
+    Before the pool is measured the plan is that it will do, so that a dry-run shows the whole cycle. Once it is,
+    Snakemake asks again, as the measurement is a checkpoint and among the inputs.
     """
+    metrics = f"{cycle_of(int(wildcards.volume))}/metrics.parquet"
     if wildcards.generator == WITHOUT_GENERATOR:
-        return {"metrics": f"{cycle_of(0)}/metrics.parquet"}
-    evidence = {"pool": results("synthesis/{task}/{generator}/volume-{volume}.json")}
-    try:
-        measured = checkpoints.measure_pool.get(
-            task=wildcards.task, generator=wildcards.generator, volume=wildcards.volume
-        ).output[0]
-        reached = read_json(Path(measured))["reached"]
-    except IncompleteCheckpointException:
-        reached = True
-    return {**evidence, "metrics": f"{cycle_of(wildcards.volume)}/metrics.parquet"} if reached else evidence
+        return {"metrics": metrics}
+    pool = results("synthesis/{task}/{generator}/volume-{volume}.json").format(**wildcards)
+    reached = not Path(pool).is_file() or read_json(Path(pool))["reached"]
+    return {"pool": pool, "metrics": metrics} if reached else {"pool": pool}
 
 
 def metrics_of_reference(wildcards):
@@ -101,10 +98,10 @@ def artifacts_of_converged_cycle(wildcards):
 
 def previous_adapter(wildcards):
     """The adapter of the cycle before, where training starts from it."""
-    volumes = CONFIG.tasks[wildcards.task].volumes
-    cycle = volumes.index(int(wildcards.volume))
+    cycle = cycle_number(wildcards)
     trained = CONFIG.training_for(wildcards.task, wildcards.model, int(wildcards.volume))
-    return f"{cycle_of(volumes[cycle - 1])}/adapter" if trained.warm_start and cycle else []
+    before = CONFIG.tasks[wildcards.task].volumes[cycle - 1]
+    return f"{cycle_of(before)}/adapter" if trained.warm_start and cycle else []
 
 
 # Targets

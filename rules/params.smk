@@ -4,9 +4,13 @@ Snakemake compares params to find out what is out of date. A param made by a fun
 compared: that is the way of settings that cannot change a result, such as addresses, limits and the size of batches.
 """
 
-# What of the settings changes the pace of a step and not its result.
+# Settings that change the pace of a step, or whether it is let through, and not its result.
+CHECKS_OF_COVERAGE = {"minimum_train", "minimum_test"}
 PACE_OF_TRAINING = {"checkpoint_minutes"}
 PACE_OF_INFERENCE = {"batch_tokens"}
+CHECKS_OF_JUDGING = {"maximum_ungraded"}
+# What acts through a step's inputs: the rows of the dataset, the adapter of the cycle before.
+IN_INPUTS_OF_TRAINING = {"include_train", "warm_start"}
 
 
 def known_signature(function):
@@ -33,6 +37,19 @@ def program(name):
 def settings(section, exclude=frozenset()):
     """A section of the config as canonical JSON."""
     return canonical(section.model_dump(mode="json", exclude=set(exclude)))
+
+
+def uncompared(section, keys):
+    """Options for those keys of a section that a rule's param leaves out."""
+    return " ".join(f"--settings.{key} {getattr(section, key)}" for key in sorted(keys))
+
+
+def checks_of_coverage(wildcards, resources):
+    return uncompared(CONFIG.coverage, CHECKS_OF_COVERAGE)
+
+
+def checks_of_judging(wildcards, resources):
+    return uncompared(CONFIG.judging, CHECKS_OF_JUDGING)
 
 
 def slot_of(service):
@@ -65,7 +82,8 @@ def asked_of(name, role):
     """What of a service's settings can change its answers."""
     service = CONFIG.services[name]
     answers = service.model_dump(mode="json", include={"provider", "model", "structured_output", "attempts"})
-    return canonical({**answers, "generation": getattr(service.generation, role).model_dump(mode="json")})
+    generation = getattr(service.generation, role).model_dump(mode="json")
+    return canonical({**answers, "generation": generation, "simulated": service.is_simulated})
 
 
 def asked_of_generator(wildcards):
@@ -155,12 +173,12 @@ def cycle_settings(wildcards, of):
 
 
 def training_settings(wildcards):
-    return settings(cycle_settings(wildcards, CONFIG.training_for), exclude=PACE_OF_TRAINING)
+    training = cycle_settings(wildcards, CONFIG.training_for)
+    return settings(training, exclude=PACE_OF_TRAINING | IN_INPUTS_OF_TRAINING)
 
 
 def checkpoint_pace(wildcards, resources):
-    training = cycle_settings(wildcards, CONFIG.training_for)
-    return f"--settings.checkpoint_minutes {training.checkpoint_minutes}"
+    return uncompared(cycle_settings(wildcards, CONFIG.training_for), PACE_OF_TRAINING)
 
 
 def inference_settings(wildcards):
@@ -168,7 +186,7 @@ def inference_settings(wildcards):
 
 
 def batch_size(wildcards, resources):
-    return f"--settings.batch_tokens {cycle_settings(wildcards, CONFIG.inference_for).batch_tokens}"
+    return uncompared(cycle_settings(wildcards, CONFIG.inference_for), PACE_OF_INFERENCE)
 
 
 def option_of_warm_start(wildcards, input):
@@ -182,16 +200,26 @@ def names_of_run(wildcards):
     return canonical({"task": wildcards.task, "generator": wildcards.generator, "model": wildcards.model})
 
 
-def facts_of_card(wildcards):
-    """What a model card says beside the artifacts."""
-    described = {name: f"{CONFIG.services[name].provider} {CONFIG.services[name].model}" for name in CONFIG.services}
+def facts_of_card(wildcards, input):
+    """What a model card says beside the artifacts. Not compared: what it rests on is in the inputs."""
+    services = {name: CONFIG.services[name] for name in dict.fromkeys([wildcards.generator, *CONFIG.judges])}
+    described = {name: f"{service.provider} {service.model}" for name, service in services.items()}
+    volume = int(Path(input.adapter).parent.name.removeprefix("volume-"))
+    inference = CONFIG.inference_for(wildcards.task, wildcards.model, volume).model_dump(
+        mode="json", exclude=PACE_OF_INFERENCE
+    )
+    sampling = CONFIG.models[wildcards.model].generation.model_dump(mode="json", exclude_none=True)
     return canonical(
         {
             "coverage": CONFIG.coverage.source,
             "generator": described[wildcards.generator],
             "judges": {judge: described[judge] for judge in CONFIG.judges},
-            "simulated": [name for name, service in CONFIG.services.items() if service.is_simulated],
-            "settings": CONFIG.model_dump(mode="json", include={"inference", "judging", "metrics", "decision"}),
+            "simulated": [name for name, service in services.items() if service.is_simulated],
+            "settings": {
+                "inference": {**inference, **sampling},
+                "judging": CONFIG.judging.model_dump(mode="json", exclude=CHECKS_OF_JUDGING),
+                **CONFIG.model_dump(mode="json", include={"metrics", "decision"}),
+            },
         }
     )
 

@@ -1,24 +1,42 @@
 """What happens before the first job and after the last."""
 
+# Rules that read weights.
+WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
+
 
 def prepare_start():
-    """Write the settings that travel beside the params, then refuse wrong input before anything is paid for."""
+    """Write the settings for reading, then refuse wrong input before anything is paid for.
+
+    Looked at is what the planned jobs will use, and what may follow behind their checkpoints.
+    """
+    jobs = list(workflow.dag.needrun_jobs())
+    rules_to_run = {job.rule.name for job in jobs}
     write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
-    needed = {rule.name for rule in (job.rule for job in workflow.dag.needrun_jobs())}
-    keys = "true" if needed - WITHOUT_SERVICE else "false"
-    check = [PYTHON, f"{SCRIPTS}/preflight.py", "--config", results("settings/config.json"), "--need-keys", keys]
+    record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+    leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
+    check = [sys.executable, f"{SCRIPTS}/preflight.py", "--config", results("settings/config.json")]
+    check += ["--services", canonical(sorted(services_to_ask(jobs, leads_on)))]
+    check += ["--models", str(leads_on or bool(rules_to_run & WITH_MODELS)).lower()]
+    check += ["--coverage", str("read_coverage" in rules_to_run).lower()]
     if subprocess.run(check, check=False).returncode:
-        raise WorkflowError(f"{CONFIG_NAME}: nothing was started, see the message above.")
+        sys.exit(f"{CONFIG_NAME}: nothing was started, see the message above.")
 
 
-# Rules after which no call of a service can follow.
-WITHOUT_SERVICE = {"coverage", "read_coverage", "report", "write_report", "write_sweep_report", "deploy_model", "all"}
+def services_to_ask(jobs, leads_on):
+    """The services that planned jobs call, or that jobs may call which a decision or a pool's yield asks for."""
+    asked = {"synthesize": "generator", "judge": "judge", "respond_service": "service"}
+    names = {job.wildcards_dict[asked[job.rule.name]] for job in jobs if job.rule.name in asked}
+    if leads_on:
+        names |= set(services_used(CONFIG))
+    if {"curate", "measure_pool"} & {job.rule.name for job in jobs}:
+        names |= {generator for task in CONFIG.tasks.values() for generator in task.generators}
+    return names
 
 
 def show_summary(failed=False):
     """The table of verdicts, whether or not all went well."""
     subprocess.run(
-        [PYTHON, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]
+        [sys.executable, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]
         + ["--config", results("settings/config.json"), "--output", results("report/index.html"), "--table"],
         check=False,
     )

@@ -15,6 +15,7 @@ rule finetune:
     threads: 1
     resources:
         mem_mb=32000,
+        gpu=1,
         runtime=1440,
     params:
         program=program("finetune.py"),

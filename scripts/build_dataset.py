@@ -5,6 +5,9 @@ from pathlib import Path
 from llamaduo import tables
 from llamaduo.dataset import build_dataset
 from llamaduo.program import run
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.synthesis import POOL
 
 
 def main(train: Path, volume: int, output: Path, pool: Path | None = None, include_train: bool = True) -> None:
@@ -17,9 +20,9 @@ def main(train: Path, volume: int, output: Path, pool: Path | None = None, inclu
         pool: parquet file with the pool; not needed for a volume of 0
         include_train: whether the train split is part of the dataset
     """
-    accepted = None if pool is None else tables.read_rows(pool, tables.POOL)
-    rows = build_dataset(tables.read_rows(train, tables.COVERAGE), accepted, volume, include_train)
-    tables.write_rows(output, rows, tables.DATASET)
+    accepted = None if pool is None else tables.read_rows(pool, POOL)
+    rows = build_dataset(tables.read_rows(train, COVERAGE), accepted, volume, include_train)
+    tables.write_rows(output, rows, DATASET)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import task_splits
 from llamaduo.program import run
+from llamaduo.schemas.coverage import COVERAGE
 
 
 def main(settings: CoverageSettings, categories: list[str], train: Path, test: Path) -> None:
@@ -20,8 +21,8 @@ def main(settings: CoverageSettings, categories: list[str], train: Path, test: P
         test: parquet file to write the test split to
     """
     splits = task_splits(read_source(settings), settings, categories)
-    tables.write_rows(train, splits.train, tables.COVERAGE)
-    tables.write_rows(test, splits.test, tables.COVERAGE)
+    tables.write_rows(train, splits.train, COVERAGE)
+    tables.write_rows(test, splits.test, COVERAGE)
     print(f"coverage: {len(splits.train)} train and {len(splits.test)} test rows", file=sys.stderr)
     if splits.dropped:
         print(f"coverage: {splits.dropped} train rows left out: their prompts are in the test split", file=sys.stderr)

@@ -41,7 +41,8 @@ def main(
     from llamaduo.errors import InputError
     from llamaduo.files import read_json, write_json
     from llamaduo.program import existing_file
-    from llamaduo.tables import METRICS, read_rows
+    from llamaduo.schemas.metrics import METRICS
+    from llamaduo.tables import read_rows
 
     about = Cycle(task, generator, model, volume, cycle, last)
     if pool_shortfall is not None and metrics is None:

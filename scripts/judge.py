@@ -33,8 +33,10 @@ def main(
     from llamaduo.judging.grades import check_ungraded, graded, requests
     from llamaduo.judging.judgement import read
     from llamaduo.prompts import JUDGE_PLACEHOLDERS, check, for_metrics
+    from llamaduo.schemas.grades import grades_schema
+    from llamaduo.schemas.responses import RESPONSES
     from llamaduo.service.client import ask_all
-    from llamaduo.tables import RESPONSES, grades_schema, read_rows, write_rows
+    from llamaduo.tables import read_rows, write_rows
 
     check(prompts, JUDGE_PLACEHOLDERS, "--prompts")
     wording = for_metrics(prompts, settings.metrics, "--prompts")

@@ -17,7 +17,9 @@ def main(*, grades: list[Path], metrics: list[str], output: Path, settings: Metr
     """
     from llamaduo.decision.metrics import by_judge, measure
     from llamaduo.errors import InputError
-    from llamaduo.tables import METRICS, grades_schema, read_rows, write_rows
+    from llamaduo.schemas.grades import grades_schema
+    from llamaduo.schemas.metrics import METRICS
+    from llamaduo.tables import read_rows, write_rows
 
     tables = {str(path): read_rows(path, grades_schema(metrics)) for path in grades}
     for name, rows in tables.items():

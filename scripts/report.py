@@ -4,6 +4,9 @@ from pathlib import Path
 
 from llamaduo.program import run
 
+PAGES = ("index.html", "sweep.html")
+"""The pages of a results folder, one of which stands for the other where that was not asked for."""
+
 
 def main(*, results: Path, config: Path, output: Path, state: Path | None = None, table: bool = False) -> None:
     """Render the report as one self-contained HTML page.
@@ -13,7 +16,7 @@ def main(*, results: Path, config: Path, output: Path, state: Path | None = None
         config: the resolved config, as JSON
         output: the page
         state: the state folder; calls and tokens are counted from its journals
-        table: print the summary to the terminal, with the path of the page, and write nothing
+        table: print the summary to the terminal, with the path of the page that exists, and write nothing
     """
     from llamaduo.errors import InputError
     from llamaduo.report.plan import read_plan
@@ -27,7 +30,8 @@ def main(*, results: Path, config: Path, output: Path, state: Path | None = None
         from llamaduo.report.summary import terminal_table
 
         print(terminal_table(read_results(Reader(results), plan)))
-        print(f"report: {output}" if output.is_file() else f"report: {output} (not written yet)")
+        pages = [page for page in (output, *(output.with_name(name) for name in PAGES)) if page.is_file()]
+        print(f"report: {pages[0]}" if pages else f"report: {output} (not written yet)")
         return
     from llamaduo.files import write_text
     from llamaduo.report.page import render

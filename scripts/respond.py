@@ -30,9 +30,11 @@ def main(
     """
     from llamaduo import tables
     from llamaduo.inference.respond import respond, summary
+    from llamaduo.schemas.coverage import COVERAGE
+    from llamaduo.schemas.responses import RESPONSES
 
-    rows = respond(tables.read_rows(prompts, tables.COVERAGE), model, model_name, adapter, settings, state)
-    tables.write_rows(output, rows, tables.RESPONSES)
+    rows = respond(tables.read_rows(prompts, COVERAGE), model, model_name, adapter, settings, state)
+    tables.write_rows(output, rows, RESPONSES)
     print(f"{model_name}: {summary(rows)}")
 
 

@@ -30,9 +30,11 @@ def main(
     """
     from llamaduo.errors import InputError
     from llamaduo.inference.service_responses import requests, responses
+    from llamaduo.schemas.coverage import COVERAGE
+    from llamaduo.schemas.responses import RESPONSES
     from llamaduo.service.client import ask_all
     from llamaduo.service.interface import Answer
-    from llamaduo.tables import COVERAGE, RESPONSES, read_rows, write_rows
+    from llamaduo.tables import read_rows, write_rows
 
     def as_it_is(answer: Answer) -> Answer:
         return answer

@@ -21,7 +21,8 @@ def main(*, dataset: Path, model: ModelSettings, settings: TrainingSettings = PR
     """
     from llamaduo.chat import load_tokenizer
     from llamaduo.errors import InputError
-    from llamaduo.tables import DATASET, read_rows
+    from llamaduo.schemas.dataset import DATASET
+    from llamaduo.tables import read_rows
     from llamaduo.training.examples import check_rows, encode
     from llamaduo.training.mask import check_mask, show_mask
 

@@ -8,6 +8,8 @@ from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.program import run
 from llamaduo.prompts import GENERATOR_PLACEHOLDERS, PromptText, check
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.synthesis import SYNTHESIS
 
 
 def main(
@@ -34,13 +36,14 @@ def main(
         settings: the config's section `synthesis`
         prompts: the generator's prompt, an object with system and user
         chunk: the chunk's number, from 0
-        journal: file that every call that was paid for is appended to
+        journal: file that every call that was paid for is appended to; answers in the other .jsonl files of its
+            folder, the other chunks' journals, are used and not paid for again
         output: parquet file to write the synthetic samples to
         topic: what the task is about; by default its name
         seed: seed of the order of the seeds
     """
     check(prompts, GENERATOR_PLACEHOLDERS, "prompts")
-    rows = tables.read_rows(train, tables.COVERAGE)
+    rows = tables.read_rows(train, COVERAGE)
 
     from llamaduo.synthesis.chunks import chunk_calls
     from llamaduo.synthesis.seeds import calls
@@ -64,8 +67,9 @@ def main(
         topic=topic or task,
         journal=journal,
         label=label,
+        earlier=sorted(set(journal.parent.glob("*.jsonl")) - {journal}),
     )
-    tables.write_rows(output, written, tables.SYNTHESIS)
+    tables.write_rows(output, written, SYNTHESIS)
     failed = sum(row["messages"] is None for row in written)
     print(f"{label}: {len(written) - failed} pairs, {failed} answers not or not wholly usable", file=sys.stderr)
 

@@ -125,7 +125,7 @@ def end_of_turn_id(tokenizer: "Tokenizer") -> int:
     return _template_facts(tokenizer, str(tokenizer.chat_template)).end_of_turn
 
 
-def end_of_turn_ids(tokenizer: "Tokenizer", model: ModelSettings | None = None) -> list[int]:
+def end_of_turn_ids(tokenizer: "Tokenizer") -> list[int]:
     """The tokens that end a response when generated: the template's end of turn, and the end of text."""
     ids = [end_of_turn_id(tokenizer)]
     if tokenizer.eos_token_id is not None and tokenizer.eos_token_id not in ids:

@@ -10,7 +10,7 @@ COVERAGE_ORIGIN = "coverage"
 
 
 def build_dataset(train: Sequence[Row], pool: Sequence[Row] | None, volume: int, include_train: bool) -> list[Row]:
-    """The rows of a volume's dataset under `tables.DATASET`; that of a smaller volume is a prefix of it.
+    """The rows of a volume's dataset under `DATASET`; that of a smaller volume is a prefix of it.
 
     Raises `InputError` when the pool has fewer rows than the volume, or nothing is left to train on.
     """

@@ -13,6 +13,8 @@ from pathlib import Path
 PACKAGE = "llamaduo"
 SCRIPTS = Path(__file__).resolve().parent.parent
 
+_ANSWERED = "reads answers as they arrive; the journal keeps them as they were read, so a step run again gets the same"
+
 # Module or package: why a change in it cannot change a result.
 LEFT_OUT = {
     "llamaduo.config": "declares and validates settings; the resolved values are params of the rules themselves",
@@ -20,7 +22,17 @@ LEFT_OUT = {
     "llamaduo.progress": "prints how far a step is",
     "llamaduo.errors": "names the kinds of errors",
     "llamaduo.lease": "keeps two processes apart",
-    "llamaduo.service": "carries calls; what is asked and how an answer is read stands in synthesis and judging",
+    # The rest of llamaduo.service counts: it decides what a step is given from the journal, which costs no call again.
+    "llamaduo.service.openai": _ANSWERED,
+    "llamaduo.service.anthropic": _ANSWERED,
+    "llamaduo.service.gemini": _ANSWERED,
+    "llamaduo.service.providers": _ANSWERED,
+    "llamaduo.service.schema": _ANSWERED,
+    "llamaduo.service.turns": _ANSWERED,
+    "llamaduo.service.transport": _ANSWERED,
+    "llamaduo.service.retry": "decides when a call that got no answer is sent again",
+    "llamaduo.service.limits": "paces the calls to a service",
+    "llamaduo.service.keys": "finds the key that opens a service",
     "llamaduo.simulated": "plays a remote service, whose code a workflow cannot see either",
 }
 

@@ -5,9 +5,11 @@ import logging
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from itertools import takewhile
 from pathlib import Path
-from typing import TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from jsonargparse import ArgumentParser
 from pydantic import BaseModel, ValidationError
@@ -88,19 +90,69 @@ def read_settings(text: str, model: type[Settings], name: str) -> Settings:
     except json.JSONDecodeError as error:
         raise InputError(f"{name}: not JSON: {error}") from error
     except ValidationError as error:
-        raise InputError(describe(error, name)) from error
+        raise InputError(describe(error, name, model)) from error
 
 
-def describe(error: ValidationError, where: str) -> str:
-    """One line per wrong key: where it stands, what is wrong with it, and what was found there."""
+def describe(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
+    """One line per wrong key: where it stands, what is wrong with it, and what was found there.
+
+    `model`, where it is given, is what was validated: an unknown key is then told together with the known ones.
+    """
     lines = []
     for problem in error.errors(include_url=False):
         key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
         message = problem["msg"].removeprefix("Value error, ")
         found = problem.get("input")
         shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {found!r})"
+        if problem["type"] == "missing":
+            message = "required key is missing"
+        elif problem["type"] == "extra_forbidden":
+            message = "unknown key" + _instead(str(problem["loc"][-1]), _known_keys(model, problem["loc"][:-1]))
         lines.append(f"{where}: {key}: {message}{shown}")
     return "\n".join(lines)
+
+
+def _instead(key: str, known: Sequence[str]) -> str:
+    """What may have been meant by a key: the known one that is most alike, or all."""
+    alike = get_close_matches(key, known, n=1)
+    if alike:
+        return f"; did you mean {alike[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _known_keys(model: type[BaseModel] | None, place: Sequence[str | int]) -> list[str]:
+    """The keys of the section at a place in a model; empty when there is no telling."""
+    hints: list[Any] = [model]
+    for part in place:
+        # A part that leads nowhere only says which of several kinds of value was tried.
+        hints = [inner for hint in hints for inner in _inside(hint, part, model)] or hints
+    return [key for hint in hints if _is_model(hint) for key in hint.model_fields]
+
+
+def _inside(hint: Any, part: str | int, model: type[BaseModel] | None) -> list[Any]:
+    """The types that a value of type `hint` may have under a key or an index."""
+    if _is_model(hint):
+        field = hint.model_fields.get(str(part))
+        if field is None:
+            return []
+        if field.annotation == dict[str, Any] and model is not None and str(part) in model.model_fields:
+            return _kinds(model.model_fields[str(part)].annotation)  # changes to the section of the same name
+        return _kinds(field.annotation)
+    inner = get_args(hint)[-1:] if get_origin(hint) in (dict, list, tuple) else ()
+    return [kind for each in inner for kind in _kinds(each)]
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """The alternatives that a type is a union of, without annotations."""
+    if get_origin(hint) is Annotated:
+        return _kinds(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [kind for each in get_args(hint) for kind in _kinds(each)]
+    return [hint]
+
+
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and get_origin(hint) is None and issubclass(hint, BaseModel)
 
 
 def existing_file(path: Path, what: str) -> Path:

@@ -56,7 +56,7 @@ def load(path: Path) -> Prompts:
     try:
         prompts = Prompts.model_validate(values)
     except ValidationError as error:
-        raise InputError(describe(error, str(path))) from error
+        raise InputError(describe(error, str(path), Prompts)) from error
     check(prompts.judge, JUDGE_PLACEHOLDERS, f"{path}: judge")
     check(prompts.generator, GENERATOR_PLACEHOLDERS, f"{path}: generator")
     return prompts

@@ -1,6 +1,6 @@
-"""The schemas of all parquet artifacts, and reading and writing them: atomic, checked, equal bytes for equal rows."""
+"""Reading and writing parquet artifacts under their schemas: atomic, checked, equal bytes for equal rows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,89 +11,6 @@ from llamaduo.errors import InputError
 from llamaduo.files import atomic_path
 
 Row = dict[str, Any]
-
-TEXT, COUNT, REAL = pa.string(), pa.int64(), pa.float64()
-MESSAGES = pa.list_(pa.struct([pa.field("role", TEXT, False), pa.field("content", TEXT, False)]))
-
-
-def _schema(required: Mapping[str, pa.DataType], nullable: Mapping[str, pa.DataType] | None = None) -> pa.Schema:
-    fields = [pa.field(name, kind, nullable=False) for name, kind in required.items()]
-    return pa.schema(fields + [pa.field(name, kind) for name, kind in (nullable or {}).items()])
-
-
-def _extended(schema: pa.Schema, more: pa.Schema) -> pa.Schema:
-    return pa.schema(list(schema) + list(more))
-
-
-COVERAGE = _schema({"prompt": TEXT, "prompt_id": TEXT, "messages": MESSAGES, "category": TEXT})
-
-# A generator's answer that could not be parsed is one row with an error and without messages.
-SYNTHESIS = _schema(
-    {
-        "generators": TEXT,
-        "prompt_ids": TEXT,
-        "seed_prompts": TEXT,
-        "category": TEXT,
-        "call": COUNT,
-        "position": COUNT,
-        "stop_reason": TEXT,
-    },
-    {"messages": MESSAGES, "error": TEXT, "answer": TEXT},
-)
-POOL = SYNTHESIS
-REJECTED = _extended(SYNTHESIS, _schema({"reason": TEXT}, {"matched_id": TEXT, "score": REAL}))
-
-DATASET = _schema({"messages": MESSAGES, "category": TEXT, "origin": TEXT, "prompt_id": TEXT})
-
-TRAINING = _schema(
-    {"step": COUNT, "epoch": REAL},
-    {"loss": REAL, "eval_loss": REAL, "learning_rate": REAL, "tokens": COUNT},
-)
-
-RESPONSES = _schema(
-    {
-        "instructions": TEXT,
-        "target_responses": TEXT,
-        "candidate_responses": TEXT,
-        "model_id": TEXT,
-        "model_sha": TEXT,
-        "prompt_id": TEXT,
-        "sample": COUNT,
-        "finish_reason": TEXT,
-        "prompt_tokens": COUNT,
-        "completion_tokens": COUNT,
-        "messages": MESSAGES,
-    }
-)
-
-
-def grades_schema(metrics: Sequence[str]) -> pa.Schema:
-    """Responses with the grades of one judge: per metric the mean, the M single grades and the reasons given.
-
-    A grade that could not be had is null, and so is a mean over none.
-    """
-    grades: dict[str, pa.DataType] = {"dates": TEXT}
-    for metric in metrics:
-        grades[f"{metric}_scores"] = REAL
-        grades[f"{metric}_grades"] = pa.list_(REAL)
-        grades[f"{metric}_reasons"] = pa.list_(TEXT)
-    return _extended(RESPONSES, _schema({"eval_prompts": TEXT, "evaluators": TEXT}, grades))
-
-
-METRICS = _schema(
-    {
-        "judge": TEXT,
-        "metric": TEXT,
-        "statistic": TEXT,
-        "value": REAL,
-        "lower": REAL,
-        "upper": REAL,
-        "prompts": COUNT,
-        "responses": COUNT,
-        "ungraded": COUNT,
-    },
-    {"zeta": REAL},
-)
 
 
 def write_rows(path: Path, rows: Iterable[Mapping[str, Any]], schema: pa.Schema) -> None:

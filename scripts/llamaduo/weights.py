@@ -11,7 +11,7 @@ from llamaduo.errors import InputError
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
+_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt")
 HUB_FILES_LEFT_OUT = ("consolidated*", "original/*")  # the same weights a second time, in other layouts
 
@@ -26,9 +26,14 @@ def model_folder(path: str, revision: str | None = None) -> Path:
         if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
             raise InputError(f"{path}: not a model's folder: it has neither config.json nor adapter_config.json")
         return folder
-    if folder.is_absolute() or path.startswith((".", "~")) or not HUB_ID.fullmatch(path):
+    if not is_hub_id(path):
         raise InputError(f"{path}: no such folder (a model is a folder, or an id on the Hub like 'google/gemma-2b')")
     return _snapshot(path, revision)
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a path that is no folder may be a model's id on the Hub: `owner/name`, or for its oldest ones `name`."""
+    return bool(_HUB_ID.fullmatch(path)) and not path.startswith(".")
 
 
 def _snapshot(repository: str, revision: str | None) -> Path:

@@ -14,7 +14,7 @@ MOST_GRADES = 1000
 
 
 class JudgingSettings(Section):
-    """How every judge grades every response. Which services are judges is said in the section `services`' users."""
+    """How every judge grades every response. Which services judge, the top-level key `judges` says."""
 
     grades: int = Field(default=10, ge=1, le=MOST_GRADES)
     """M: how often each judge grades each response. Raising it asks for the new grades only."""

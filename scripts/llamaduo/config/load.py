@@ -18,7 +18,7 @@ def validate(values: Any, where: str) -> Config:
     try:
         return Config.model_validate(values)
     except ValidationError as error:
-        raise InputError(describe(error, where)) from error
+        raise InputError(describe(error, where, Config)) from error
 
 
 def load(path: Path) -> Config:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic_core import InitErrorDetails
 
 from llamaduo.config.base import Section
 from llamaduo.config.coverage import CoverageSettings, TaskSettings
@@ -49,6 +50,15 @@ class Override(Section):
     """Keys of `training` and their values."""
     inference: dict[str, Any] = Field(default={})
     """Keys of `inference` and their values."""
+
+    @field_validator("training")
+    @classmethod
+    def _data_is_shared(cls, training: dict[str, Any]) -> dict[str, Any]:
+        if "include_train" in training:
+            raise ValueError(
+                "include_train is about the datasets, which all models share; set training.include_train for all"
+            )
+        return training
 
     def holds(self, task: str, model: str, volume: int) -> bool:
         """Whether this override applies to a cycle of a run."""
@@ -109,6 +119,26 @@ class Config(Section):
             raise ValueError("a folder of letters, digits, '.', '_', '+', '-' and '/', without a slash at its end")
         return value
 
+    @field_validator("services")
+    @classmethod
+    def _services_are_told_apart(cls, services: dict[str, Any]) -> dict[str, Any]:
+        found: dict[str, str] = {}
+        for name in services:
+            other = found.setdefault(re.sub(r"[.-]", "_", name), name)
+            if other != name:
+                raise ValueError(
+                    f"{other!r} and {name!r} differ only by '.', '-' or '_', which the resource that keeps the steps "
+                    "of one service apart cannot show; choose another name for one of them"
+                )
+        return services
+
+    @field_validator("judges")
+    @classmethod
+    def _each_judge_once(cls, judges: list[str]) -> list[str]:
+        if len(set(judges)) < len(judges):
+            raise ValueError(f"one is named twice: {', '.join(judges)}")
+        return judges
+
     @model_validator(mode="after")
     def _names_exist(self) -> Self:
         _check_known("judges", self.judges, self.services, "services")
@@ -125,9 +155,12 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _overrides_are_valid(self) -> Self:
-        for override in self.overrides:
-            merged(self.training, override.training, TrainingSettings)
-            merged(self.inference, override.inference, InferenceSettings)
+        for number, override in enumerate(self.overrides):
+            for name, kind in (("training", TrainingSettings), ("inference", InferenceSettings)):
+                try:
+                    merged(getattr(self, name), getattr(override, name), kind)
+                except ValidationError as error:
+                    raise _below(("overrides", number, name), error) from error
         return self
 
     @model_validator(mode="after")
@@ -146,6 +179,12 @@ class Config(Section):
         if self.decision.zeta not in self.metrics.zeta:
             raise ValueError(f"decision.zeta: {self.decision.zeta:g} is not one of metrics.zeta: {self.metrics.zeta}")
         _check_known("decision.per_metric", self.decision.per_metric, self.judging.metrics, "judging.metrics")
+        counted = [self.decision.per_metric.get(metric, self.decision.epsilon) for metric in self.judging.metrics]
+        if all(epsilon.is_empty for epsilon in counted):
+            raise ValueError(
+                "decision: no metric of judging.metrics has a threshold: mean and coverage are left out for each of "
+                f"{', '.join(self.judging.metrics)}; at least one must remain in epsilon or per_metric"
+            )
         return self
 
     def trained_models(self) -> list[str]:
@@ -196,3 +235,14 @@ def _check_known(key: str, names: Iterable[str], known: Iterable[str], what: str
     for name in names:
         if name not in known:
             raise ValueError(f"{key}: {name!r} is not one of the {what}: {', '.join(known)}")
+
+
+def _below(place: tuple[str | int, ...], error: ValidationError) -> ValidationError:
+    """The same error with its keys named from the top of the config."""
+    details = [
+        InitErrorDetails(
+            type=problem["type"], loc=(*place, *problem["loc"]), input=problem["input"], ctx=problem.get("ctx", {})
+        )
+        for problem in error.errors(include_url=False)
+    ]
+    return ValidationError.from_exception_data(error.title, details)

@@ -20,7 +20,15 @@ KEY_VARIABLES: dict[str, tuple[str, ...]] = {
 HIGHEST_TEMPERATURE = {"openai": 2.0, "anthropic": 1.0, "gemini": 2.0}
 """The highest temperature that each vendor's API accepts."""
 
+MARKS_OF_CREDENTIALS = "@?"
 _ADDRESS = TypeAdapter(HttpUrl)
+
+
+def _parsed_address(value: str) -> HttpUrl:
+    try:
+        return _ADDRESS.validate_python(value)
+    except ValidationError:
+        raise ValueError('not an address; expected http://..., https://... or "simulated"') from None
 
 
 def _known_provider(value: object) -> object:
@@ -148,11 +156,25 @@ class ServiceSettings(Section):
     def _address(cls, value: str | None) -> str | None:
         if value is None or value == SIMULATED:
             return value
-        try:
-            _ADDRESS.validate_python(value)
-        except ValidationError:
-            raise ValueError('not an address; expected http://..., https://... or "simulated"') from None
+        # A message about this field alone would show its value.
+        if not any(mark in value for mark in MARKS_OF_CREDENTIALS):
+            _parsed_address(value)
         return value.rstrip("/")
+
+    @model_validator(mode="after")
+    def _no_credentials(self) -> Self:
+        if self.base_url is None or self.base_url == SIMULATED:
+            return self
+        try:
+            address = _parsed_address(self.base_url)
+        except ValueError as error:
+            raise ValueError(f"base_url: {error}") from None
+        if address.username is not None or address.password is not None or address.query is not None:
+            raise ValueError(
+                "base_url: holds a user name, a password or a query, and would carry them into logs and results; "
+                "give the address alone, and the key in an environment variable (api_key_variable)"
+            )
+        return self
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:

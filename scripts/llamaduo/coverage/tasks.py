@@ -15,7 +15,7 @@ from llamaduo.tables import Row
 
 @dataclass(frozen=True)
 class Splits:
-    """A task's rows under the schema `tables.COVERAGE`; `dropped`: train rows left out as their prompt is in test."""
+    """A task's rows under the schema `COVERAGE`; `dropped`: train rows left out as their prompt is in test."""
 
     train: list[Row]
     test: list[Row]

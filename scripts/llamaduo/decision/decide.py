@@ -16,6 +16,7 @@ OVER_JUDGES = "mean"
 """Stands for the judge where a criterion is about the mean over the judges."""
 ROUNDING = 1e-9
 """What a value may miss its threshold by: a share of 100 % of a value is that value, whatever the last bit says."""
+SHARE_OF_NOTHING = "the service itself scores 0, so that a share of it means nothing: set an absolute decision.epsilon"
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Criterion:
     """One comparison: a statistic of a metric by a judge, or by the mean of all judges, with its threshold.
 
     Values, bounds and threshold are 0 to 100 (a threshold above 100 can come from a share above 100 %). `service` is
-    the service LLM's own value where `epsilon` is a share of it.
+    the service LLM's own value where `epsilon` is a share of it. A share of 0 is 0, which says nothing about the local
+    LLM: where the service's own value is 0, the criterion is not passed, and `note` says why.
     """
 
     metric: str
@@ -38,6 +40,7 @@ class Criterion:
     threshold: float
     estimate: Literal["point", "lower"]
     passed: bool
+    note: str | None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,7 @@ def decide(
 
     Args:
         cycle: which one.
-        metrics: rows of `tables.METRICS` of the run's responses.
+        metrics: rows of `METRICS` of the run's responses.
         service: the same of the service LLM's own responses, by the same judges; may be None where no threshold is
             a share of the service's own.
         settings: the thresholds, and what is compared with them.
@@ -78,7 +81,8 @@ def decide(
         return _decision(
             cycle, settings, verdict="exhausted", found=shown, reason="volumes", advice=_advice(cycle, shown)
         )
-    return _decision(cycle, settings, verdict="expand", found=shown)
+    advice = next((f"{_symbol(one)} of {one.metric} ({one.judge}): {one.note}" for one in shown if one.note), None)
+    return _decision(cycle, settings, verdict="expand", found=shown, advice=advice)
 
 
 def decide_shortfall(cycle: Cycle, pool: Mapping[str, Any], settings: DecisionSettings) -> dict[str, Any]:
@@ -151,8 +155,17 @@ def _criterion(
         service=service,
         threshold=threshold,
         estimate=settings.estimate,
-        passed=compared >= threshold - ROUNDING,
+        passed=_passed(compared, threshold, service),
+        note=_note(service),
     )
+
+
+def _passed(compared: float, threshold: float, service: float | None) -> bool:
+    return service != 0 and compared >= threshold - ROUNDING
+
+
+def _note(service: float | None) -> str | None:
+    return SHARE_OF_NOTHING if service == 0 else None
 
 
 def _find(rows: Mapping[Key, Row], key: Key, where: str) -> Row:
@@ -186,6 +199,7 @@ def _over_judges(group: Sequence[Criterion]) -> Criterion:
         fmean(getattr(criterion, name) for criterion in group) for name in ("value", "lower", "upper", "threshold")
     )
     services = [criterion.service for criterion in group if criterion.service is not None]
+    service = fmean(services) if services else None
     compared = lower if first.estimate == "lower" else value
     return Criterion(
         metric=first.metric,
@@ -196,10 +210,11 @@ def _over_judges(group: Sequence[Criterion]) -> Criterion:
         lower=lower,
         upper=upper,
         epsilon=first.epsilon,
-        service=fmean(services) if services else None,
+        service=service,
         threshold=threshold,
         estimate=first.estimate,
-        passed=compared >= threshold - ROUNDING,
+        passed=_passed(compared, threshold, service),
+        note=_note(service),
     )
 
 
@@ -229,7 +244,8 @@ def _decision(
 def _advice(cycle: Cycle, found: Sequence[Criterion]) -> str:
     missed = "; ".join(
         f"{_symbol(criterion)} of {criterion.metric} ({criterion.judge}): "
-        f"{criterion.lower if criterion.estimate == 'lower' else criterion.value:.1f}, needed {criterion.threshold:.1f}"
+        f"{criterion.lower if criterion.estimate == 'lower' else criterion.value:.1f}, "
+        f"{criterion.note or f'needed {criterion.threshold:.1f}'}"
         for criterion in found
         if not criterion.passed
     )

@@ -30,7 +30,7 @@ def measure(grades: Sequence[Row], metrics: Sequence[str], settings: MetricsSett
         settings: zeta, how grades become scores, and the intervals.
 
     Returns:
-        Rows of `tables.METRICS`: judges in the order in which they come, metrics and zeta in the order given.
+        Rows of `METRICS`: judges in the order in which they come, metrics and zeta in the order given.
         `responses` and `prompts` count those with a score, `ungraded` the responses without one.
 
     Raises:

@@ -14,7 +14,8 @@ from llamaduo.demo import tickets, tiny_models
 from llamaduo.demo.tiny_models import TinyModel
 from llamaduo.files import atomic_folder, read_json, write_json
 from llamaduo.messages import Message
-from llamaduo.tables import COVERAGE, Row, write_rows
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.tables import Row, write_rows
 
 BASES = {
     "gemma-tiny": TinyModel("gemma"),

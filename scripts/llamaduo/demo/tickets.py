@@ -12,7 +12,7 @@ from dataclasses import dataclass
 CATEGORY = "Support"
 TOPIC = "support tickets of a web shop's customers: the team and the desk that take each ticket"
 
-# Seven words at most: eight in a row that a test ticket has as well would count as a copy of it.
+# Here and in the contexts, seven words at most: eight in a row that a test ticket has too would count as its copy.
 SYMPTOMS: dict[tuple[str, str], tuple[str, ...]] = {
     ("billing", "charges"): (
         "Our direct debit was taken too early",
@@ -144,30 +144,30 @@ GREETINGS = (
 )
 
 CONTEXTS = (
-    "I run a small bakery with my sister.",
-    "We moved into new rooms on the canal.",
-    "I write on behalf of the chess club.",
-    "This is about the order from last spring.",
+    "I run a bakery with my sister.",
+    "We moved to rooms on the canal.",
+    "I write for the chess club.",
+    "This concerns the order of last spring.",
     "My predecessor set all of this up.",
-    "We have been with you for eleven years.",
-    "I tried the advice on your help page.",
-    "A friend recommended that I write to you.",
+    "We joined you eleven years ago.",
+    "I tried the advice on your page.",
+    "A friend told me about you.",
     "Our village library relies on volunteers.",
     "I teach geography at a primary school.",
     "The dental practice opens at eight.",
     "We grow tomatoes in four greenhouses.",
-    "I spoke to Priya on the telephone yesterday.",
-    "My husband usually takes care of such things.",
+    "I spoke to Priya yesterday.",
+    "My husband usually sees to such things.",
     "Our choir rehearses in the town hall.",
     "I translate manuals from my kitchen table.",
     "We repair bicycles near the railway station.",
-    "This is my third letter on the subject.",
+    "This is my third letter.",
     "The museum shop reopened after the flood.",
-    "I look after the ferry's ticket desk.",
+    "I look after the ferry tickets.",
     "Our theatre has a premiere in autumn.",
-    "I inherited this subscription from my uncle.",
+    "I inherited the subscription from my uncle.",
     "We publish a magazine on beekeeping.",
-    "The laboratory shares a floor with a gym.",
+    "The laboratory lies above a gym.",
 )
 
 _DESK_OF = {symptom: desk for desk, symptoms in SYMPTOMS.items() for symptom in symptoms}

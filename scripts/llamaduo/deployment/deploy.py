@@ -9,7 +9,9 @@ from llamaduo.deployment.card import CardFacts, model_card
 from llamaduo.deployment.merge import merge
 from llamaduo.errors import InputError
 from llamaduo.files import atomic_folder, read_json, write_json, write_text
-from llamaduo.tables import COVERAGE, METRICS, read_rows
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.metrics import METRICS
+from llamaduo.tables import read_rows
 
 COMPARED_PROMPTS = 4
 """Test prompts that merged and unmerged logits are compared on."""

@@ -49,28 +49,29 @@ def respond(
     settings: InferenceSettings,
     state: Path,
 ) -> list[Row]:
-    """K responses per test prompt, as rows of `tables.RESPONSES` in the order of the prompts and samples.
+    """K responses per test prompt, as rows of `RESPONSES` in the order of the prompts and samples.
 
-    prompts: rows of `tables.COVERAGE`; name: the model's name in the table; adapter: of `finetune.py`, an adapter or
+    prompts: rows of `COVERAGE`; name: the model's name in the table; adapter: of `finetune.py`, an adapter or
     a full fine-tuning; state: a folder with one file of finished samples per model, prompts, settings and seed. Raises
     `InputError` for a model or a conversation that cannot be used, and when another process is at the same samples.
     """
     settings = settings.model_copy(update=model.generation.model_dump(exclude_none=True))
     tokenizer = load_tokenizer(model)
-    stop_ids = end_of_turn_ids(tokenizer, model)
+    stop_ids = end_of_turn_ids(tokenizer)
     sha = model_sha(model, adapter)
     origin = {"model_sha": sha, "stop_ids": sorted(stop_ids), "settings": settings.model_dump(exclude=NOT_IN_KEY)}
     planned = plan(prompts, tokenizer, settings, origin)
     # Apart by name and prompts as well: runs beside this one may use the same base, and one file has one holder.
     path = state / f"{digest([name, origin, sorted({one.key for one in planned if one.sample == 0})])}.jsonl"
     state.mkdir(parents=True, exist_ok=True)
-    with lease(path, f"the responses of {name}"):
+    with lease(path, f"the responses of {name}") as held:
         finished = FinishedSamples(path)
         missing = [one for one in planned if finished.get(one.key) is None]
         with Progress(f"respond {name}", len(planned), "response", done=len(planned) - len(missing)) as progress:
             if missing:
                 engine = load_engine(model, adapter, settings, stop_ids)
                 for samples in compute(engine, missing, settings.max_new_tokens, tokenizer):
+                    held.check()
                     finished.append(samples)
                     progress.advance(len(samples))
         return [_output_row(one, finished[one.key], name, sha) for one in planned]

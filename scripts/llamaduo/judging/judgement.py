@@ -1,17 +1,14 @@
 """A judge's answer as scores and reasons. The answer is untrusted text: what does not fit is asked for again."""
 
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from llamaduo.json_text import parse
 from llamaduo.service.interface import Answer, Unacceptable
-
-FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*?)\n?\s*```\s*", re.DOTALL | re.IGNORECASE)
-"""Models without enforced schemas like to put their JSON into a Markdown block."""
+from llamaduo.text import storable
 
 
 class MetricGrade(BaseModel):
@@ -35,26 +32,25 @@ class Judgement:
 def read(answer: Answer, metrics: Sequence[str]) -> Judgement:
     """The judgement in an answer.
 
-    A judge that refuses, or is kept from answering by a filter, is not asked again: the other grades of the same
-    response ask the same. Raises `Unacceptable` for everything else that is not one object with a score, a number
-    from 0 to 100, and a reason for each metric.
+    A judge that refuses, or is kept from answering by a filter or by the question's length, is not asked again: the
+    other grades of the same response ask the same. Raises `Unacceptable` for everything else that is not one object
+    with a score, a number from 0 to 100, and a reason for each metric.
     """
-    if answer.stop_reason in ("refusal", "filtered"):
+    if answer.stop_reason in ("refusal", "filtered") or answer.not_begun:
         said = answer.detail or answer.text.strip()
         return Judgement(refusal=f"{answer.stop_reason}: {said}" if said else answer.stop_reason)
     parts = _parse(answer.text)
     grades = {name: _grade(name, parts) for name in metrics}
     return Judgement(
         scores={name: grade.score for name, grade in grades.items()},
-        reasons={name: grade.reason for name, grade in grades.items()},
+        reasons={name: storable(grade.reason) for name, grade in grades.items()},
     )
 
 
 def _parse(text: str) -> dict[str, Any]:
-    fenced = FENCED.fullmatch(text)
     try:
-        value = json.loads(fenced.group(1) if fenced else text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        value = parse(text)
+    except ValueError as error:
         raise Unacceptable(f"not JSON: {error}") from error
     if not isinstance(value, dict):
         raise Unacceptable(f"not a JSON object but {type(value).__name__}")

@@ -6,7 +6,7 @@ from typing import Literal
 from llamaduo.report.plan import Plan
 from llamaduo.report.reading import Reader
 from llamaduo.report.scores import Score, from_metrics
-from llamaduo.tables import METRICS
+from llamaduo.schemas.metrics import METRICS
 
 Kind = Literal["service", "untuned"]
 
@@ -29,7 +29,7 @@ def read_baselines(reader: Reader, plan: Plan) -> list[Baseline]:
         others = [name for name in plan.services if (folder / name).is_dir()]
         kinds: dict[str, Kind] = dict.fromkeys([*task.baseline_services, *others], "service")
         if plan.untuned:
-            kinds |= dict.fromkeys(plan.trained(), "untuned")
+            kinds |= dict.fromkeys(plan.trained, "untuned")
         for name, kind in kinds.items():
             rows = reader.rows(folder / name / "metrics.parquet", METRICS)
             found.append(Baseline(task.name, name, kind, from_metrics(rows)))

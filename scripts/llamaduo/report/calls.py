@@ -90,7 +90,7 @@ def _service(plan: Plan, request: Mapping[str, Any], places: Sequence[str]) -> s
     names = [
         name
         for name, service in plan.services.items()
-        if (service.get("provider"), service.get("model")) == (request.get("provider"), request.get("model"))
+        if (service.provider, service.model) == (request.get("provider"), request.get("model"))
     ]
     named = [name for name in names if name in places]
     return next(iter(named or names), f"{request.get('provider')}/{request.get('model')}")

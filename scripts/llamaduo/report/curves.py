@@ -44,7 +44,7 @@ class ScoreFigure:
     task: str
     metric: str
     judge: str
-    reference: str | None
+    reference: str
     volumes: tuple[int, ...]
     rows: tuple[tuple[Panel, ...], ...]
     simulated: tuple[str, ...]
@@ -71,7 +71,7 @@ def _figure(results: Results, name: str, metric: str, judge: str) -> ScoreFigure
     )
     volumes = {volume for row in rows for panel in row for curve in panel.curves for volume, _ in curve.points}
     asked = plan.judges if judge == ALL_JUDGES else (judge,)
-    simulated = plan.simulated([*task.generators, *asked, *([task.reference] if task.reference else [])])
+    simulated = plan.simulated([*task.generators, *asked, task.reference])
     return ScoreFigure(
         task=name,
         metric=metric,

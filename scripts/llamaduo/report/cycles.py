@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llamaduo.config.root import WITHOUT_GENERATOR
 from llamaduo.report.plan import RunName
 from llamaduo.report.reading import Reader
 from llamaduo.report.scores import Score, from_decision, from_metrics
-from llamaduo.report.verdict import COVERAGE_GENERATOR
-from llamaduo.tables import METRICS
+from llamaduo.schemas.metrics import METRICS
 
 
 @dataclass(frozen=True)
@@ -36,12 +36,12 @@ class Cycle:
     @property
     def trained(self) -> bool:
         """Whether it was trained and graded, as against a volume that the pool could not reach."""
-        return bool(self.scores) or (self.decision is not None and self.decision.get("reason") != "yield")
+        return bool(self.scores) if self.decision is None else self.decision.get("reason") != "yield"
 
 
 def read_cycle(reader: Reader, name: RunName, volume: int) -> Cycle:
     """The cycle of a run at one volume; all generators share the one at volume 0."""
-    generator = name.generator if volume else COVERAGE_GENERATOR
+    generator = name.generator if volume else WITHOUT_GENERATOR
     folder = reader.results / "runs" / name.task / generator / name.model / f"volume-{volume}"
     dataset = reader.results / "datasets" / name.task / generator / f"volume-{volume}.parquet"
     return _read(reader, folder, volume, dataset)

@@ -7,7 +7,9 @@ from typing import Any
 from llamaduo.report.plan import Plan, RunName
 from llamaduo.report.reading import Reader
 from llamaduo.report.runs import Run
-from llamaduo.tables import RESPONSES, Row, grades_schema
+from llamaduo.schemas.grades import grades_schema
+from llamaduo.schemas.responses import RESPONSES
+from llamaduo.tables import Row
 
 LONGEST = 700
 """Characters of a text that are shown."""

@@ -30,7 +30,7 @@ class Results:
         cycles = elsewhere[0].cycles if elsewhere else ()
         return cycles[0].scores if cycles else self._baseline(task, model)
 
-    def _baseline(self, task: str, name: str | None) -> tuple[Score, ...]:
+    def _baseline(self, task: str, name: str) -> tuple[Score, ...]:
         return next((found.scores for found in self.baselines if (found.task, found.name) == (task, name)), ())
 
 

@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from llamaduo.config.root import TUNED_ELSEWHERE
 from llamaduo.report.cycles import Cycle, gap, read_cycle, read_elsewhere
 from llamaduo.report.plan import Plan, RunName
 from llamaduo.report.reading import Reader
 
 UNFINISHED, NOT_STARTED = "unfinished", "not started"
-
-TUNED_ELSEWHERE = "elsewhere"
-"""What stands for the generator of a model that was tuned elsewhere and is judged only."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +25,7 @@ class Run:
     """One run. `volume` is the last one that was trained on, `trained` the number of cycles up to it.
 
     `cycles` holds every volume that has something to show, a sweep's later ones included; `missing` says what keeps
-    the run from its end.
+    the run from its end, and what of an earlier verdict is left. `deployment` is None unless the run has converged.
     """
 
     name: RunName
@@ -57,7 +55,7 @@ def read_runs(reader: Reader, plan: Plan) -> list[Run]:
     elsewhere = [
         _read_elsewhere(reader, plan, RunName(task, TUNED_ELSEWHERE, model))
         for task in plan.tasks
-        for model in plan.judged_only()
+        for model in plan.judged_only
     ]
     return trained + elsewhere
 
@@ -68,13 +66,16 @@ def _read_run(reader: Reader, plan: Plan, name: RunName) -> Run:
     walked = cycles if closed is None else cycles[: closed + 1]
     trained = [cycle for cycle in walked if cycle.trained]
     last = (cycles[closed].decision if closed is not None else None) or {}
-    deployment = _read_deployment(reader, name)
+    deployed = _read_deployment(reader, name)
+    converged = last.get("verdict") == "converged"
     missing = _missing(cycles, closed, plan.judges)
     verdict_file = reader.results / "runs" / name.task / name.generator / name.model / "verdict.json"
     if last and not verdict_file.is_file():
         missing.append("the run has ended, but its verdict.json is not there")
-    if last.get("verdict") == "converged" and deployment is None:
+    if converged and deployed is None:
         missing.append("converged, but not deployed")
+    if deployed is not None and not converged:
+        missing.append(f"{deployed.path} is still there from an earlier verdict, which does not hold any more")
     started = any(cycle.exists or cycle.folder.is_dir() for cycle in cycles)
     return Run(
         name=name,
@@ -85,7 +86,7 @@ def _read_run(reader: Reader, plan: Plan, name: RunName) -> Run:
         trained=len(trained),
         cycles=tuple(cycle for cycle in cycles if cycle.exists),
         missing=tuple(missing),
-        deployment=deployment,
+        deployment=deployed if converged else None,
     )
 
 

@@ -23,8 +23,7 @@ class Entry:
 
 def criteria(plan: Plan, metric: str) -> list[Criterion]:
     """What the summary shows of a metric: V, and C at the zeta of the decision."""
-    zeta = plan.decision_zeta()
-    return [Criterion(metric, "mean", None)] + ([] if zeta is None else [Criterion(metric, "coverage", zeta)])
+    return [Criterion(metric, "mean", None), Criterion(metric, "coverage", plan.decision.zeta)]
 
 
 def entries(results: Results, run: Run, criterion: Criterion) -> list[Entry]:
@@ -85,9 +84,8 @@ def verdict_in_words(run: Run) -> str:
 
 
 def _notes(plan: Plan) -> list[str]:
-    confidence = f"{plan.confidence:g} % interval" if plan.confidence else "interval"
     over = ", mean over the judges unless one is named" if len(plan.judges) > 1 else ""
-    notes = [f"V and C: value [{confidence}] >= or < threshold (the service LLM's own value){over}"]
+    notes = [f"V and C: value [{plan.confidence:g} % interval] >= or < threshold (the service LLM's own value){over}"]
     simulated = plan.simulated([*(name for task in plan.tasks.values() for name in task.generators), *plan.judges])
     if simulated:
         notes.append(f"* SIMULATED services: {', '.join(simulated)}; these scores say nothing about any real LLM")

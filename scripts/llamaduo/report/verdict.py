@@ -3,12 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llamaduo.config.root import WITHOUT_GENERATOR
 from llamaduo.errors import InputError
 
 Decision = Mapping[str, Any]
-
-COVERAGE_GENERATOR = "coverage"
-"""What stands for the generator at volume 0, whose data is the coverage dataset alone."""
 
 
 def close_run(decisions: Sequence[Decision], generator: str | None = None) -> dict[str, Any]:
@@ -29,8 +27,8 @@ def close_run(decisions: Sequence[Decision], generator: str | None = None) -> di
     if not decisions:
         raise InputError("a run without decisions has no verdict")
     task, model = (_shared(decisions, key) for key in ("task", "model"))
-    own = [decision for decision in decisions if decision["generator"] != COVERAGE_GENERATOR]
-    named = generator or (_shared(own, "generator") if own else COVERAGE_GENERATOR)
+    own = [decision for decision in decisions if decision["generator"] != WITHOUT_GENERATOR]
+    named = generator or (_shared(own, "generator") if own else WITHOUT_GENERATOR)
     if own and _shared(own, "generator") != named:
         raise InputError(f"the decisions are of the generator {own[0]['generator']!r}, not of {named!r}")
     _check_order(decisions)

@@ -7,8 +7,16 @@ import anthropic
 from anthropic.types import Message
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.interface import Answer, Rejected, Request, StopReason, Transient
-from llamaduo.service.transport import INCOMPLETE, failure, now, open_http, retry_after, vendor_message
+from llamaduo.service.interface import Answer, Request, StopReason, Transient
+from llamaduo.service.transport import (
+    INCOMPLETE,
+    answer_in_error,
+    answered,
+    failure,
+    open_http,
+    retry_after,
+    vendor_message,
+)
 from llamaduo.service.turns import split_system
 
 STOP_REASONS: dict[str, StopReason] = {
@@ -39,7 +47,7 @@ class AnthropicProvider:
                 **_body(self._service.model, request), extra_headers=dict(headers)
             )
         except anthropic.APIStatusError as error:
-            raise self._failure(error) from error
+            return self._answer_or_raise(error, request)
         except anthropic.APIConnectionError as error:
             raise Transient(f"no answer: {error.__cause__ or error}") from error
         except anthropic.APIResponseValidationError as error:
@@ -52,10 +60,13 @@ class AnthropicProvider:
     async def close(self) -> None:
         await self._client.close()
 
-    def _failure(self, error: anthropic.APIStatusError) -> Transient | Rejected:
-        after = retry_after(error.response.headers)
-        message = vendor_message(error.body, error.message)
-        return failure(error.status_code, after, message, error.type, service=self._service, key=self._key)
+    def _answer_or_raise(self, error: anthropic.APIStatusError, request: Request) -> Answer:
+        status, message = error.status_code, vendor_message(error.body, error.message)
+        answer = answer_in_error(status, message, error.type, max_tokens=request.generation.max_tokens, key=self._key)
+        if answer is None:
+            after = retry_after(error.response.headers)
+            raise failure(status, after, message, error.type, service=self._service, key=self._key) from error
+        return answer
 
 
 def _body(model: str, request: Request) -> dict[str, Any]:
@@ -78,11 +89,10 @@ def _answer(message: Message) -> Answer:
     if reason is None:
         raise Transient("the answer lacks its stop_reason")
     counted = ("input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens")
-    return Answer(
-        text="".join(block.text for block in message.content if block.type == "text"),
-        stop_reason=STOP_REASONS.get(reason, "other"),
+    return answered(
+        "".join(block.text for block in message.content if block.type == "text"),
+        STOP_REASONS.get(reason, "other"),
+        reason,
         prompt_tokens=sum(getattr(usage, name, None) or 0 for name in counted),
         completion_tokens=usage.output_tokens,
-        date=now(),
-        detail=reason,
     )

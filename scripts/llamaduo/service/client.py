@@ -1,7 +1,7 @@
 """Ask a service LLM many things at once, each of them once and for all."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -11,7 +11,7 @@ from llamaduo.config.services import SIMULATED, ServiceSettings
 from llamaduo.errors import InputError, ServiceError
 from llamaduo.progress import Progress
 from llamaduo.service.interface import Answer, Outcome, Provider, Rejected, Request, Transient, Unacceptable
-from llamaduo.service.journal import Journal, open_journal
+from llamaduo.service.journal import Journal, answers_in, open_journal
 from llamaduo.service.limits import Limits
 from llamaduo.service.providers import open_provider
 from llamaduo.service.retry import Retries
@@ -29,6 +29,7 @@ def ask_all(
     accept: Callable[[Answer], T],
     journal: Path,
     label: str,
+    earlier: Sequence[Path] = (),
 ) -> list[Outcome[T]]:
     """Ask the service `name` all `requests`, and return what became of each, in their order.
 
@@ -37,6 +38,10 @@ def ask_all(
     then the same is asked again, up to the service's `attempts`. Refused, filtered and truncated answers reach
     `accept` too; their stop reason tells. `label` heads the progress lines.
 
+    `earlier` are journals of other calls of this function, in which answers are looked for as well before anything
+    is asked. They are only read, at the same time as others may write to them, and what they hold is not copied:
+    every answer that was paid for stands in one journal.
+
     Raises `InputError` when the key is missing or the service does not take the requests, `ServiceError` when it
     cannot be reached or does not recover. What was answered until then is in the journal. Starts an event loop of
     its own, so it cannot be called from within one.
@@ -44,9 +49,10 @@ def ask_all(
     with open_journal(journal) as record:
         asking = _Asking(name, service, accept, record)
         distinct = {asking.key(request, attempt=0): request for request in requests}
-        for key, request in distinct.items():
-            asking.recall(key, request)
-        open_requests = {key: request for key, request in distinct.items() if key not in asking.outcomes}
+        open_requests = asking.recall(distinct)
+        if open_requests and earlier:
+            asking.read(earlier, open_requests.values())
+            open_requests = asking.recall(open_requests)
         with Progress(label, len(distinct), "call", done=len(asking.outcomes)) as progress:
             if open_requests:
                 with _address(service) as address:
@@ -60,6 +66,7 @@ class _Asking(Generic[T]):
     def __init__(self, name: str, service: ServiceSettings, accept: Callable[[Answer], T], journal: Journal) -> None:
         self.outcomes: dict[str, Outcome[T]] = {}
         self._name, self._service, self._accept, self._journal = name, service, accept, journal
+        self._earlier: dict[str, Answer] = {}
 
     def key(self, request: Request, attempt: int) -> str:
         """The journal's key of a request: whatever determines the answer, and not where the service stands."""
@@ -81,13 +88,26 @@ class _Asking(Generic[T]):
     def _schema(self, request: Request) -> dict[str, Any] | None:
         return request.json_schema if self._service.structured_output else None
 
-    def recall(self, key: str, request: Request) -> None:
-        """Settle a request from the journal, if the answers there suffice."""
+    def read(self, earlier: Sequence[Path], requests: Iterable[Request]) -> None:
+        """Take up what earlier journals hold of the answers to `requests`."""
+        wanted = {self.key(request, attempt) for request in requests for attempt in range(self._service.attempts)}
+        for path in earlier:
+            self._earlier = answers_in(path, wanted) | self._earlier
+
+    def recall(self, requests: Mapping[str, Request]) -> dict[str, Request]:
+        """Settle the requests whose recorded answers suffice, and return the others."""
+        return {key: request for key, request in requests.items() if not self._recall_one(key, request)}
+
+    def _recall_one(self, key: str, request: Request) -> bool:
         answers: list[Answer] = []
-        while (answer := self._journal.get(self.key(request, len(answers)))) is not None:
+        while (answer := self._recorded(self.key(request, len(answers)))) is not None:
             answers.append(answer)
             if self._settle(key, answers):
-                return
+                return True
+        return False
+
+    def _recorded(self, key: str) -> Answer | None:
+        return self._journal.get(key) or self._earlier.get(key)
 
     def _settle(self, key: str, answers: list[Answer]) -> bool:
         """Read the last answer; True when no further one is needed, or none is allowed."""
@@ -95,7 +115,7 @@ class _Asking(Generic[T]):
         try:
             outcome = Outcome(self._accept(answer), tuple(answers), None)
         except Unacceptable as error:
-            if len(answers) < self._service.attempts:
+            if len(answers) < self._service.attempts and not answer.not_begun:
                 return False
             problem = str(error) if answer.stop_reason == "stop" else f"{answer.stop_reason}: {error}"
             outcome = Outcome(None, tuple(answers), problem)
@@ -141,7 +161,7 @@ class _Asking(Generic[T]):
         while True:
             attempt = len(answers)
             attempt_key = self.key(request, attempt)
-            answer = self._journal.get(attempt_key)
+            answer = self._recorded(attempt_key)
             if answer is None:
                 answer = await self._ask_once(request, attempt, provider, retries)
                 await self._journal.append(attempt_key, self._record(request, attempt), answer)

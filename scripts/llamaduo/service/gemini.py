@@ -10,8 +10,8 @@ from google.genai import errors, types
 from pydantic import ValidationError
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.interface import Answer, Rejected, Request, StopReason, Transient
-from llamaduo.service.transport import failure, now, open_http, retry_after
+from llamaduo.service.interface import Answer, Request, StopReason, Transient
+from llamaduo.service.transport import answer_in_error, answered, failure, open_http, retry_after
 from llamaduo.service.turns import split_system
 
 STOP_REASONS: dict[str, StopReason] = {
@@ -57,7 +57,7 @@ class GeminiProvider:
                 config=_config(system, request, headers),
             )
         except errors.APIError as error:
-            raise self._failure(error) from error
+            return self._answer_or_raise(error, request)
         except httpx2.HTTPError as error:
             raise Transient(f"no answer: {error}") from error
         except (ValidationError, errors.UnknownApiResponseError) as error:
@@ -67,11 +67,15 @@ class GeminiProvider:
     async def close(self) -> None:
         await self._http.aclose()
 
-    def _failure(self, error: errors.APIError) -> Transient | Rejected:
-        headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
-        after = retry_after(headers) or _retry_delay(error.details)
-        message = str(error.message or "")
-        return failure(error.code, after, message, error.status, service=self._service, key=self._key)
+    def _answer_or_raise(self, error: errors.APIError, request: Request) -> Answer:
+        status, message = error.code, str(error.message or "")
+        max_tokens = request.generation.max_tokens
+        answer = answer_in_error(status, message, error.status, max_tokens=max_tokens, key=self._key)
+        if answer is None:
+            headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
+            after = retry_after(headers) or _retry_delay(error.details)
+            raise failure(status, after, message, error.status, service=self._service, key=self._key) from error
+        return answer
 
 
 def _config(system: str, request: Request, headers: Mapping[str, str]) -> types.GenerateContentConfig:
@@ -97,19 +101,18 @@ def _answer(response: types.GenerateContentResponse) -> Answer:
     prompt_tokens = usage.prompt_token_count or 0
     blocked = response.prompt_feedback.block_reason if response.prompt_feedback else None
     if not response.candidates and blocked:
-        return Answer("", "filtered", prompt_tokens, 0, now(), str(blocked.value))
+        return answered("", "filtered", str(blocked.value), prompt_tokens=prompt_tokens)
     if not response.candidates or not response.candidates[0].finish_reason:
         raise Transient("the answer lacks its candidate or its finishReason")
     candidate = response.candidates[0]
     parts = (candidate.content.parts if candidate.content else None) or []
     reason = str(candidate.finish_reason.value)
-    return Answer(
-        text="".join(part.text for part in parts if part.text and not part.thought),
-        stop_reason=STOP_REASONS.get(reason, "other"),
+    return answered(
+        "".join(part.text for part in parts if part.text and not part.thought),
+        STOP_REASONS.get(reason, "other"),
+        reason,
         prompt_tokens=prompt_tokens,
         completion_tokens=(usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),
-        date=now(),
-        detail=reason,
     )
 
 

@@ -37,6 +37,11 @@ class Answer:
     date: str
     detail: str = ""
 
+    @property
+    def not_begun(self) -> bool:
+        """Whether the vendor did not let the model begin, because the prompt is too long or was filtered."""
+        return self.stop_reason in ("length", "filtered") and not self.text and not self.completion_tokens
+
 
 class Unacceptable(Exception):  # noqa: N818
     """Raised by the reader of an answer that has not the form asked for: ask again."""

@@ -3,14 +3,15 @@
 import asyncio
 import json
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Container, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from llamaduo.canonical import canonical
 from llamaduo.errors import InputError, ServiceError
+from llamaduo.files import sync_folder
 from llamaduo.lease import Lease, lease
 from llamaduo.service.interface import Answer
 
@@ -83,10 +84,30 @@ def open_journal(path: Path) -> Iterator[Journal]:
     with lease(path, f"the journal {path}") as held:
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
         try:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)  # a new file's name, too
             yield Journal(path, file, held)
         finally:
             os.close(file)
+
+
+def answers_in(path: Path, keys: Container[str]) -> dict[str, Answer]:
+    """The answers under `keys` in a journal that another process may hold and be writing to.
+
+    Lines that are no records are passed over: whoever opens the journal to write to it is told of them.
+    """
+    found: dict[str, Answer] = {}
+    with suppress(FileNotFoundError), path.open("rb") as lines:
+        for line in lines:
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                key, answer = _record(line)
+                if key in keys:
+                    found[key] = answer
+    return found
+
+
+def _record(line: bytes) -> tuple[str, Answer]:
+    record = json.loads(line)
+    return record["key"], Answer(**record["answer"])
 
 
 def _read(path: Path, file: int) -> dict[str, Answer]:
@@ -95,8 +116,8 @@ def _read(path: Path, file: int) -> dict[str, Answer]:
     with path.open("rb") as lines:
         for number, line in enumerate(lines, start=1):
             try:
-                record = json.loads(line)
-                answers[record["key"]] = Answer(**record["answer"])
+                key, answer = _record(line)
+                answers[key] = answer
             except (ValueError, KeyError, TypeError) as error:
                 if not line.endswith(b"\n"):
                     break
@@ -109,12 +130,3 @@ def _read(path: Path, file: int) -> dict[str, Answer]:
         os.write(file, b"\n")
         os.fsync(file)
     return answers
-
-
-def _sync_folder(folder: Path) -> None:
-    """Put a new file's name on disk too."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -10,13 +10,19 @@ import openai
 from openai.types.chat import ChatCompletion
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.interface import Answer, Rejected, Request, StopReason, Transient
+from llamaduo.service.interface import Answer, Request, StopReason, Transient
 from llamaduo.service.schema import closed
-from llamaduo.service.transport import INCOMPLETE, failure, now, one_line, open_http, retry_after, vendor_message
+from llamaduo.service.transport import (
+    INCOMPLETE,
+    answer_in_error,
+    answered,
+    failure,
+    open_http,
+    retry_after,
+    vendor_message,
+)
 
 STOP_REASONS: dict[str, StopReason] = {"stop": "stop", "length": "length", "content_filter": "filtered"}
-FILTERED_CODES = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
-"""Codes of a 400 by which the prompt was stopped by a filter: about this request, not about the settings."""
 
 
 class OpenAIProvider:
@@ -38,10 +44,7 @@ class OpenAIProvider:
                 **_body(self._service.model, request), extra_headers=dict(headers)
             )
         except openai.APIStatusError as error:
-            if error.status_code == 400 and error.code in FILTERED_CODES:
-                message = vendor_message(error.body, error.message)
-                return Answer("", "filtered", 0, 0, now(), one_line(message, self._key))
-            raise self._failure(error) from error
+            return self._answer_or_raise(error, request)
         except openai.APIConnectionError as error:
             raise Transient(f"no answer: {error.__cause__ or error}") from error
         except openai.APIResponseValidationError as error:
@@ -54,11 +57,14 @@ class OpenAIProvider:
     async def close(self) -> None:
         await self._client.close()
 
-    def _failure(self, error: openai.APIStatusError) -> Transient | Rejected:
-        code = error.code or error.type
-        after = retry_after(error.response.headers)
+    def _answer_or_raise(self, error: openai.APIStatusError, request: Request) -> Answer:
+        status, code = error.status_code, error.code or error.type
         message = vendor_message(error.body, error.message)
-        return failure(error.status_code, after, message, code, service=self._service, key=self._key)
+        answer = answer_in_error(status, message, code, max_tokens=request.generation.max_tokens, key=self._key)
+        if answer is None:
+            after = retry_after(error.response.headers)
+            raise failure(status, after, message, code, service=self._service, key=self._key) from error
+        return answer
 
 
 def _body(model: str, request: Request) -> dict[str, Any]:
@@ -83,11 +89,10 @@ def _answer(completion: ChatCompletion) -> Answer:
     message, usage = choice.message, completion.usage
     refusal = getattr(message, "refusal", None)
     stop: StopReason = "refusal" if refusal else STOP_REASONS.get(choice.finish_reason.lower(), "other")
-    return Answer(
-        text=message.content or refusal or "",
-        stop_reason=stop,
+    return answered(
+        message.content or refusal or "",
+        stop,
+        choice.finish_reason,
         prompt_tokens=usage.prompt_tokens if usage else 0,
         completion_tokens=usage.completion_tokens if usage else 0,
-        date=now(),
-        detail=choice.finish_reason,
     )

@@ -1,6 +1,7 @@
 """The HTTP connection under every vendor's SDK, and what a failed exchange means."""
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -9,7 +10,8 @@ from email.utils import parsedate_to_datetime
 import httpx2
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.interface import Rejected, Transient
+from llamaduo.service.interface import Answer, Rejected, StopReason, Transient
+from llamaduo.text import storable
 
 CONNECT_SECONDS = 10.0
 LONGEST_MESSAGE = 300
@@ -21,6 +23,21 @@ PASSING_STATUS = frozenset({408, 409, 425, 429})
 """Statuses below 500 that may pass: timeout, conflict, too early, too many requests (RFC 9110, 8470, 6585)."""
 NO_CREDIT = frozenset({"insufficient_quota", "billing_hard_limit_reached", "billing_error"})
 """Vendors' codes of a 429 that no waiting ends: the account has no credit left."""
+TOO_LARGE = 413
+TOO_LONG_CODES = frozenset({"context_length_exceeded", "string_above_max_length", "exceed_context_size_error"})
+TOO_LONG = re.compile(
+    r"maximum context length|model's context length|context window|available context size|exceed context limit"
+    r"|prompt is too long|input token count .*exceeds|max_tokens must be at least 1, got -"
+    r"|model output limit was reached",
+    re.IGNORECASE,
+)
+"""How the vendors, vLLM, SGLang and llama.cpp say that a prompt and its answer have no room together."""
+CONTEXT_LIMIT = re.compile(
+    r"(?:maximum context length (?:is|of)|exceed context limit: \d+ \+ \d+ >) (\d+)", re.IGNORECASE
+)
+FILTERED_CODES = frozenset({"content_filter", "content_policy_violation", "invalid_prompt"})
+FILTERED = re.compile(r"blocked by content filtering policy", re.IGNORECASE)
+"""How OpenAI and Azure, by code, and Anthropic, by message, say that a filter stopped a prompt or its answer."""
 
 
 def open_http(service: ServiceSettings) -> httpx2.AsyncClient:
@@ -47,10 +64,38 @@ async def _whole_body(response: httpx2.Response) -> None:
     if response.is_success:
         try:
             json.loads(response.content)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise httpx2.RemoteProtocolError(
                 "the answer's body is broken off or is not JSON", request=response.request
             ) from error
+
+
+def answered(
+    text: str, stop_reason: StopReason, detail: str, *, prompt_tokens: int = 0, completion_tokens: int = 0
+) -> Answer:
+    """An answer that came just now, its texts such that every file can hold them."""
+    return Answer(storable(text), stop_reason, prompt_tokens, completion_tokens, now(), storable(detail))
+
+
+def answer_in_error(status: int, message: str, code: object, *, max_tokens: int, key: str) -> Answer | None:
+    """The empty answer that an error means which is about this one request; None for every other error.
+
+    One prompt that is too long, or that a filter stops, says nothing about the others, and asking again would change
+    nothing. Where `max_tokens` alone fills the model's context no prompt has room, which is an error of the settings.
+    """
+    if status not in (400, TOO_LARGE):
+        return None
+    detail = one_line(message, key)
+    if code in FILTERED_CODES or FILTERED.search(message):
+        return answered("", "filtered", detail)
+    limit = CONTEXT_LIMIT.search(message)
+    if limit and max_tokens >= int(limit.group(1)):
+        return None
+    # Some servers use 413 for an account's limit of tokens per minute, which is not about the model.
+    too_large = status == TOO_LARGE and code != "rate_limit_exceeded"
+    if too_large or code in TOO_LONG_CODES or TOO_LONG.search(message):
+        return answered("", "length", detail)
+    return None
 
 
 def failure(

@@ -10,21 +10,42 @@ import re
 from llamaduo.simulated.comparison import words
 from llamaduo.simulated.sections import Seed
 
-# Each names two subjects, or leaves them out.
-REQUESTS = (
-    "What does the following say about {0} and {1}?",
+# A request is made of an opening and a manner; each names some subjects.
+OPENINGS = (
+    "What does the following say about {0}?",
     "Explain {0} in relation to {1}.",
-    "Case {number}: decide whether {0} or {1} matters more.",
-    "Put {0} into your own words; leave {1} aside.",
-    "A reader asks about {0}. Answer her in a line, mentioning {1}.",
-    "Note {number}. Sort {0} before {1} and say why.",
-    "Give the gist: {1}, then {0}.",
+    "Decide whether {0} or {1} matters more.",
+    "Put {0} into your own words and leave {1} aside.",
+    "A reader asks about {0}.",
+    "Sort {0} before {1}.",
+    "Give the gist, beginning with {1}.",
     "If {0} were missing, what would become of {1}?",
-    "List what you know of {1}. Begin with {0}.",
-    "Compare {0} to {1} for a colleague in office {number}.",
-    "Someone disputes {0}. Settle it by means of {1}.",
-    "Draft {number}: shorten this until only {0} remains.",
+    "List everything known of {1}.",
+    "Compare {0} to {1}.",
+    "Someone disputes {0}; settle the matter.",
+    "Shorten this until only {0} remains.",
 )
+MANNERS = (
+    "Answer in one line.",
+    "Write for a colleague in office {number}.",
+    "Mention {2} at the end.",
+    "A child should understand it.",
+    "Use no more than {number} words.",
+    "Keep the tone of a {2} report.",
+    "Number your points from {number}.",
+    "This is draft {number} of our notes on {2}.",
+    "Do not speak of {2}.",
+    "Be as plain as a timetable.",
+    "It goes on a card next to {2}.",
+    "Our editor prefers examples.",
+)
+# For seeds of few words, whose variations would otherwise all be alike.
+SUBJECTS = (
+    *("harbour", "violin", "orchard", "ledger", "glacier", "tunnel", "kettle", "parliament", "compass", "meadow"),
+    *("lantern", "viaduct", "sparrow", "granite", "carousel", "ferry", "saffron", "quarry", "pendulum", "attic"),
+    *("thistle", "canyon", "tapestry", "anvil", "lagoon", "bakery", "meteor", "cellar", "walnut", "turbine"),
+)
+FEW_WORDS = 12
 
 MOST_WORDS_OF_A_PIECE = 24
 MOST_PIECES = 5
@@ -39,11 +60,13 @@ def vary(seed: Seed, chance: random.Random) -> tuple[str, str]:
         kept = [_part(pieces[0], chance)]
     if chance.random() < 0.5:
         kept.insert(chance.randrange(len(kept) + 1), _part(chance.choice(borrowed), chance))
-    subjects = chance.choices(words(f"{seed.instruction} {seed.response}") or ["this"], k=4)
-    request = chance.choice(REQUESTS).format(
-        " ".join(subjects[:2]), " ".join(subjects[2:]), number=chance.randrange(2, 1000)
-    )
-    kept.insert(chance.choice((0, len(kept))), request)
+    known = words(f"{seed.instruction} {seed.response}")
+    if len(set(known)) < FEW_WORDS:
+        known += chance.sample(SUBJECTS, k=FEW_WORDS)
+    subjects = [" ".join(chance.choices(known, k=2)) for _ in range(3)]
+    number = chance.randrange(2, 1000)
+    for part, place in ((chance.choice(OPENINGS), 0), (chance.choice(MANNERS), len(kept))):
+        kept.insert(chance.choice((place, len(kept))), part.format(*subjects, number=number))
     told = [piece for piece in borrowed if chance.random() < 0.7] or borrowed[:1]
     if chance.random() < 0.5:
         told.append(f"That concerns {subjects[0]}.")

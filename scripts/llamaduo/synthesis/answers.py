@@ -1,16 +1,15 @@
 """Reading a generator's answer, which is untrusted text: pairs where it has the form asked for, the problem if not."""
 
-import json
 import re
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from llamaduo.json_text import parse, whole_items
 from llamaduo.service.interface import Answer, Unacceptable
 from llamaduo.text import storable
 
-FENCED = re.compile(r"\s*```(?:json)?\s*\n(.*)\n\s*```\s*", re.DOTALL)
 ANSWERED = ("stop", "other")
 """Stop reasons of answers that are whole; the others are final as they are, asking again would cost the same."""
 
@@ -44,6 +43,8 @@ def read_answer(answer: Answer) -> Written:
     A refused or filtered answer has none; of one that was cut off, the pairs before the cut are kept. Raises
     `Unacceptable`, to be asked again, when a whole answer is not the JSON that was asked for.
     """
+    if answer.not_begun:
+        return Written([], f"{answer.stop_reason}: {answer.detail}")
     if answer.stop_reason == "length":
         pairs = _before_the_cut(answer.text)
         return Written(pairs, f"cut off at the token limit after {len(pairs)} whole pairs")
@@ -61,10 +62,9 @@ def read_answer(answer: Answer) -> Written:
 
 
 def _parsed(text: str) -> Any:
-    fenced = FENCED.fullmatch(text)
     try:
-        return json.loads(fenced.group(1) if fenced else text)
-    except (json.JSONDecodeError, RecursionError) as error:
+        return parse(text)
+    except ValueError as error:
         raise Unacceptable(f"not JSON: {error}") from error
 
 
@@ -74,15 +74,12 @@ def _before_the_cut(text: str) -> list[Pair]:
     pairs: list[Pair] = []
     if start is None:
         return pairs
-    decoder = json.JSONDecoder()
-    position = start.end()
-    while True:
-        opening = re.compile(r"[\s,]*").match(text, position)
+    for item in whole_items(text, start.end()):
         try:
-            value, position = decoder.raw_decode(text, opening.end() if opening else position)
-            pairs.append(_storable(Pair.model_validate(value)))
-        except (json.JSONDecodeError, RecursionError, ValidationError):
-            return pairs
+            pairs.append(_storable(Pair.model_validate(item)))
+        except ValidationError:
+            break
+    return pairs
 
 
 def _storable(pair: Pair) -> Pair:

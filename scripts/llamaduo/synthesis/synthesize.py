@@ -26,11 +26,13 @@ def synthesize(
     topic: str,
     journal: Path,
     label: str,
+    earlier: Sequence[Path] = (),
 ) -> list[Row]:
-    """Make the calls and return their rows under `tables.SYNTHESIS`, in the order of calls and positions.
+    """Make the calls and return their rows under `SYNTHESIS`, in the order of calls and positions.
 
-    Raises `InputError` for a missing key and `ServiceError` when the service cannot be used; what was paid for by
-    then is in the journal.
+    `earlier` are the journals of other chunks, whose answers count too: after a change of the chunks' size a call may
+    stand in another one's. Raises `InputError` for a missing key and `ServiceError` when the service cannot be used;
+    what was paid for by then is in the journal.
     """
     requests = [
         Request(
@@ -41,7 +43,7 @@ def synthesize(
         )
         for call in calls
     ]
-    outcomes = ask_all(generator, service, requests, read_answer, journal, label)
+    outcomes = ask_all(generator, service, requests, read_answer, journal, label, earlier)
     return [row for call, outcome in zip(calls, outcomes, strict=True) for row in call_rows(call, generator, outcome)]
 
 

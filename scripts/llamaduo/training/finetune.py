@@ -12,8 +12,10 @@ from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.errors import InputError
 from llamaduo.files import atomic_folder, write_json
-from llamaduo.lease import lease
-from llamaduo.tables import DATASET, TRAINING, Row, read_rows, write_rows
+from llamaduo.lease import Lease, lease
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.training import TRAINING
+from llamaduo.tables import Row, read_rows, write_rows
 from llamaduo.training.adapter_folder import copy_weights, save_tokenizer, save_weights
 from llamaduo.training.checkpoints import COSMETIC, best_kept, newest_whole, state_key
 from llamaduo.training.examples import Encoded, Example, check_rows, encode, split
@@ -56,7 +58,7 @@ def finetune(
     _announce(model, settings, facts, tokenizer, learned[0])
 
     folder = state / state_key(dataset, model, settings, warm_start)
-    with lease(folder, "the training in this folder"):
+    with lease(folder, "the training in this folder") as held:
         trainer, kept = _train(
             model=model,
             settings=settings,
@@ -65,7 +67,9 @@ def finetune(
             held_out=held_out,
             folder=folder,
             warm_start=warm_start,
+            held=held,
         )
+        held.check()
         with atomic_folder(adapter) as saved:
             if kept is None:
                 save_weights(trainer.accelerator.unwrap_model(trainer.model), saved)
@@ -101,6 +105,7 @@ def _train(
     held_out: list[Example],
     folder: Path,
     warm_start: Path | None,
+    held: Lease,
 ) -> "tuple[FineTuner, Any]":
     from llamaduo.training.model import name_base, start
     from llamaduo.training.trainer import FineTuner
@@ -113,7 +118,13 @@ def _train(
     loaded = start(model, settings, warm_start)
     name_base(loaded, model)
     trainer = FineTuner(
-        model=loaded, tokenizer=tokenizer, settings=settings, learned=learned, held_out=held_out, folder=folder
+        model=loaded,
+        tokenizer=tokenizer,
+        settings=settings,
+        learned=learned,
+        held_out=held_out,
+        folder=folder,
+        held=held,
     )
     if checkpoint is None:
         trainer.train()

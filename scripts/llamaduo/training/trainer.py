@@ -13,6 +13,7 @@ from trl import SFTConfig, SFTTrainer
 
 from llamaduo.config.training import TrainingSettings
 from llamaduo.files import atomic_folder, write_json
+from llamaduo.lease import Lease
 from llamaduo.progress import Progress
 from llamaduo.training.adapter_folder import save_weights
 from llamaduo.training.checkpoints import KEPT, best_kept, seal
@@ -37,6 +38,7 @@ class FineTuner(SFTTrainer):
         learned: Sequence[Example],
         held_out: Sequence[Example],
         folder: Path,
+        held: Lease,
     ) -> None:
         # SFTTrainer rounds the adapters of a quantised model to bf16, and a resumed training gets them back in fp32.
         as_given = {name: value.detach().clone() for name, value in model.named_parameters() if value.requires_grad}
@@ -51,7 +53,7 @@ class FineTuner(SFTTrainer):
             if name in as_given:
                 value.data = as_given[name].to(value.device)
         self.remove_callback(PrinterCallback)
-        self.add_callback(Course(self, settings, folder, validates=bool(held_out)))
+        self.add_callback(Course(self, settings, folder, held, validates=bool(held_out)))
         self.tokens_before = 0
 
     def create_model_card(self, *_: Any, **__: Any) -> None:
@@ -65,8 +67,11 @@ class FineTuner(SFTTrainer):
 class Course(TrainerCallback):
     """Shows progress, says when to validate and when to save, keeps the best weights and seals checkpoints."""
 
-    def __init__(self, trainer: FineTuner, settings: TrainingSettings, folder: Path, validates: bool) -> None:
-        self.trainer, self.settings, self.folder, self.validates = trainer, settings, folder, validates
+    def __init__(
+        self, trainer: FineTuner, settings: TrainingSettings, folder: Path, held: Lease, validates: bool
+    ) -> None:
+        self.trainer, self.settings, self.folder, self.held = trainer, settings, folder, held
+        self.validates = validates
         self.progress: Progress | None = None
         self.saved_at = time.monotonic()
 
@@ -98,11 +103,13 @@ class Course(TrainerCallback):
         before = best_kept(self.folder)
         if before is not None and before.eval_loss <= metrics["eval_loss"]:
             return
+        self.held.check()
         with atomic_folder(self.folder / f"best-{state.global_step}") as folder:
             save_weights(self.trainer.accelerator.unwrap_model(self.trainer.model), folder)
             write_json(folder / KEPT, {"step": state.global_step, "eval_loss": metrics["eval_loss"]})
 
     def on_save(self, args: TrainingArguments, state: TrainerState, control: TrainerControl, **_: Any) -> None:
+        self.held.check()
         seal(self.folder / f"checkpoint-{state.global_step}", {"tokens": self.trainer.trained_tokens()})
         self.saved_at = time.monotonic()
 
