@@ -39,7 +39,7 @@ def test_one_setting_of_a_role_leaves_its_others_as_they_are() -> None:
         ({"provider": "claude"}, r"provider: unknown provider; the providers are openai, anthropic, gemini .*'claude'"),
         ({"provider": ["openai"]}, "provider: unknown provider"),
         ({"model": ""}, "model"),
-        ({"colour": "red"}, "colour: Extra inputs are not permitted"),
+        ({"colour": "red"}, "colour: unknown key; known are provider, model"),
         ({"base_url": "localhost:8000"}, r"base_url: not an address; expected http://.*'localhost:8000'"),
         ({"simulated": True}, "simulated needs a base_url"),
         ({"requests_per_minute": 0}, "requests_per_minute: .*greater than 0"),
@@ -138,3 +138,28 @@ def test_the_check_for_keys_loads_no_sdk() -> None:
     )
 
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        "https://anna:hunter2@llm.example.org/v1",
+        "https://hunter2@llm.example.org/v1",
+        "https://llm.example.org/v1?key=hunter2",
+        "https://llm.example.org/v1/?api-key=hunter2&version=1",
+        "llm.example.org/v1?key=hunter2",
+        "https://anna:hunter2@llm example.org",
+    ],
+)
+def test_an_address_with_credentials_is_refused_without_showing_them(address: str) -> None:
+    with pytest.raises(InputError, match="base_url: ") as raised:
+        read(base_url=address)
+
+    assert "hunter2" not in str(raised.value)
+
+
+def test_credentials_in_an_address_are_named_as_such() -> None:
+    with pytest.raises(InputError, match=r"base_url: holds a user name, a password or a query.*api_key_variable"):
+        read(base_url="https://anna:hunter2@llm.example.org/v1")
+
+    assert read(base_url="https://llm.example.org/@team/v1").base_url == "https://llm.example.org/@team/v1"

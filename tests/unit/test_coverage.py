@@ -15,6 +15,7 @@ from llamaduo.config.coverage import CoverageSettings, TaskSettings
 from llamaduo.coverage.check import check
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import Splits, task_splits
+from llamaduo.schemas.coverage import COVERAGE
 from llamaduo.text import normalised
 
 ROOT = Path(__file__).parents[2]
@@ -251,8 +252,8 @@ def test_by_hand_the_program_writes_both_splits(tmp_path: Path) -> None:
     subprocess.run(command, check=True, capture_output=True, timeout=60)
 
     assert [(tmp_path / "out" / name).read_bytes() for name in ("train.parquet", "test.parquet")] == first
-    assert len(tables.read_rows(tmp_path / "out" / "train.parquet", tables.COVERAGE)) == 18
-    assert len(tables.read_rows(tmp_path / "out" / "test.parquet", tables.COVERAGE)) == 2
+    assert len(tables.read_rows(tmp_path / "out" / "train.parquet", COVERAGE)) == 18
+    assert len(tables.read_rows(tmp_path / "out" / "test.parquet", COVERAGE)) == 2
 
 
 @pytest.mark.skipif(not REAL_DATA.is_dir(), reason="../shared/data/coverage is not there")

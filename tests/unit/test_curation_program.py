@@ -13,6 +13,8 @@ import pytest
 from llamaduo import tables
 from llamaduo.curation.pair_files import read_pair_files
 from llamaduo.errors import InputError
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.synthesis import POOL, REJECTED, SYNTHESIS
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "curate.py"
 
@@ -62,7 +64,7 @@ def chunk(path, number, instructions):
         }
         for position, text in enumerate(instructions)
     ]
-    tables.write_rows(path, rows, tables.SYNTHESIS)
+    tables.write_rows(path, rows, SYNTHESIS)
     return path
 
 
@@ -82,8 +84,8 @@ def test_chunks_of_the_workflow(tmp_path):
         }
         for name, prompt in (("train-1", "Say why the bees dance."), ("test-1", "Draw a map of Peru in words."))
     ]
-    tables.write_rows(tmp_path / "train.parquet", rows[:1], tables.COVERAGE)
-    tables.write_rows(tmp_path / "test.parquet", rows[1:], tables.COVERAGE)
+    tables.write_rows(tmp_path / "train.parquet", rows[:1], COVERAGE)
+    tables.write_rows(tmp_path / "test.parquet", rows[1:], COVERAGE)
 
     def curated(name, *files):
         folder = tmp_path / name
@@ -97,10 +99,10 @@ def test_chunks_of_the_workflow(tmp_path):
         return folder
 
     folder = curated("both", first, second)
-    pool = tables.read_rows(folder / "pool.parquet", tables.POOL)
-    rejected = tables.read_rows(folder / "rejected.parquet", tables.REJECTED)
-    assert pq.read_schema(folder / "pool.parquet").equals(tables.POOL)
-    assert pq.read_schema(folder / "rejected.parquet").equals(tables.REJECTED)
+    pool = tables.read_rows(folder / "pool.parquet", POOL)
+    rejected = tables.read_rows(folder / "rejected.parquet", REJECTED)
+    assert pq.read_schema(folder / "pool.parquet").equals(POOL)
+    assert pq.read_schema(folder / "rejected.parquet").equals(REJECTED)
     assert [row["prompt_ids"] for row in pool] == ["g/0/0", "g/1/2"]
     assert [(row["prompt_ids"], row["reason"], row["matched_id"]) for row in rejected] == [
         ("g/0/1", "unparsable", None),
@@ -110,7 +112,7 @@ def test_chunks_of_the_workflow(tmp_path):
     assert json.loads((folder / "funnel.json").read_text())["accepted"] == 2
 
     # Then the pool of the first chunk alone is its beginning, and the same again gives the same bytes.
-    alone = tables.read_rows(curated("alone", first) / "pool.parquet", tables.POOL)
+    alone = tables.read_rows(curated("alone", first) / "pool.parquet", POOL)
     assert alone == pool[:1]
     again = curated("again", first, second)
     for name in ("pool.parquet", "rejected.parquet", "funnel.json"):

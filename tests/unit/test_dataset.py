@@ -11,6 +11,9 @@ from coverage_files import Rows, no_robots_rows
 from llamaduo import tables
 from llamaduo.dataset import build_dataset
 from llamaduo.errors import InputError
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.synthesis import POOL
 
 ROOT = Path(__file__).parents[2]
 
@@ -39,7 +42,7 @@ def test_the_train_split_comes_first_and_then_the_first_rows_of_the_pool() -> No
 
     assert [row["prompt_id"] for row in rows] == ["id-0", "id-1", "id-2", "gpt/0/0", "gpt/1/0", "gpt/2/0", "gpt/3/0"]
     assert [row["origin"] for row in rows] == ["coverage"] * 3 + ["gpt"] * 4
-    assert all(set(row) == set(tables.DATASET.names) for row in rows)
+    assert all(set(row) == set(DATASET.names) for row in rows)
 
 
 def test_a_smaller_volume_is_a_prefix_of_a_larger_one() -> None:
@@ -64,8 +67,8 @@ def test_a_pool_that_is_too_small_is_an_error() -> None:
 
 
 def test_by_hand_the_programs_build_a_dataset_and_measure_a_pool(tmp_path: Path) -> None:
-    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(3)), tables.COVERAGE)
-    tables.write_rows(tmp_path / "pool.parquet", pool_rows(10), tables.POOL)
+    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(3)), COVERAGE)
+    tables.write_rows(tmp_path / "pool.parquet", pool_rows(10), POOL)
     (tmp_path / "funnel.json").write_text(json.dumps({"generated": 101, "unparsable": 1, "accepted": 10}))
 
     def program(name: str, **options: object) -> None:
@@ -84,7 +87,7 @@ def test_by_hand_the_programs_build_a_dataset_and_measure_a_pool(tmp_path: Path)
         output=tmp_path / "m.json",
     )
 
-    assert len(tables.read_rows(tmp_path / "0.parquet", tables.DATASET)) == 3
-    assert len(tables.read_rows(tmp_path / "6.parquet", tables.DATASET)) == 6
+    assert len(tables.read_rows(tmp_path / "0.parquet", DATASET)) == 3
+    assert len(tables.read_rows(tmp_path / "6.parquet", DATASET)) == 6
     measured = json.loads((tmp_path / "m.json").read_text())
     assert (measured["reached"], measured["yield"], measured["volume"], measured["chunks"]) == (False, 0.1, 40, 1)

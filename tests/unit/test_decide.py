@@ -89,7 +89,7 @@ class TestShareOfService:
         assert criterion["epsilon"] == {"share_of_service": 90}
         assert decision["verdict"] == "converged"
 
-    @given(st.floats(0, 100))
+    @given(st.floats(0, 100, exclude_min=True))
     def test_the_service_itself_always_reaches_all_of_its_own_value(self, value):
         own = table({"a": (value, value)})
         whole = {"share_of_service": 100}
@@ -102,6 +102,26 @@ class TestShareOfService:
     def test_a_judge_that_did_not_grade_the_service_is_named(self):
         with pytest.raises(InputError, match="the service's metrics have no mean of similarity by the judge b"):
             decided(table({"b": (81, 0)}), table({"a": (81, 0)}), epsilon=self.share)
+
+    def test_a_share_of_nothing_is_not_passed_and_says_why(self):
+        service = table({"a": (80, 0)})
+        decision = decided(table({"a": (81, 90)}), service, epsilon={"mean": 60, "coverage": {"share_of_service": 90}})
+        v, c = decision["criteria"][:2]
+        assert (v["passed"], v["note"]) == (True, None)
+        assert (c["passed"], c["threshold"], c["service"]) == (False, 0, 0)
+        assert "the service itself scores 0" in c["note"]
+        assert decision["verdict"] == "expand"
+        assert "C at zeta 70 of similarity (mean): the service itself scores 0" in decision["advice"]
+
+    def test_a_share_of_nothing_is_told_in_the_last_advice(self):
+        nothing = table({"a": (0, 0), "b": (0, 0)})
+        for judges in ("mean", "all", "any"):
+            decision = decided(nothing, nothing, last=True, epsilon=self.share, judges=judges)
+            assert decision["verdict"] == "exhausted"
+            assert "set an absolute decision.epsilon" in decision["advice"]
+
+    def test_an_absolute_epsilon_of_0_is_reached_by_0(self):
+        assert decided(table({"a": (0, 0)}), epsilon={"mean": 0, "coverage": None})["verdict"] == "converged"
 
 
 class TestJudges:

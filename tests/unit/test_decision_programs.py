@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from llamaduo.files import read_json, write_json
-from llamaduo.tables import METRICS, grades_schema, read_rows, write_rows
+from llamaduo.schemas.grades import grades_schema
+from llamaduo.schemas.metrics import METRICS
+from llamaduo.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 RUN = ["--task", "coding", "--generator", "gpt-4o", "--model", "gemma", "--volume", "1000", "--cycle", "1"]

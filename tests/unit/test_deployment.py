@@ -14,7 +14,10 @@ from llamaduo.deployment.deploy import deploy
 from llamaduo.deployment.merge import compare
 from llamaduo.errors import InputError
 from llamaduo.files import write_json
-from llamaduo.tables import COVERAGE, DATASET, METRICS, write_rows
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.metrics import METRICS
+from llamaduo.tables import write_rows
 from llamaduo.training.finetune import finetune
 
 

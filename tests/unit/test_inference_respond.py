@@ -17,8 +17,10 @@ from llamaduo import tables
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
 from llamaduo.errors import InputError
-from llamaduo.inference.respond import respond, summary
-from llamaduo.lease import lease
+from llamaduo.inference.respond import load_engine, respond, summary
+from llamaduo.lease import LeaseHeld, lease
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.responses import RESPONSES
 from llamaduo.tables import Row
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "respond.py"
@@ -75,7 +77,7 @@ def test_the_table_has_k_responses_per_prompt_in_the_order_of_the_prompts(answer
     assert all(row["model_id"] == "tiny" and len(row["model_sha"]) == 64 for row in rows)
     assert all(0 < row["completion_tokens"] <= 12 and row["prompt_tokens"] > 5 for row in rows)
     assert len(set(texts(rows))) == 8, "also the responses to equal prompts differ"
-    tables.write_rows(tmp_path / "responses.parquet", rows, tables.RESPONSES)
+    tables.write_rows(tmp_path / "responses.parquet", rows, RESPONSES)
 
 
 def test_the_same_again_computes_nothing(answer: Answer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -210,9 +212,26 @@ def test_two_processes_do_not_compute_the_same_samples(answer: Answer, tmp_path:
         answer()
 
 
+def test_a_process_whose_lease_was_taken_over_appends_nothing_more(
+    answer: Answer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def engine_that_stood_still(*given: Any) -> Any:
+        (record,) = (tmp_path / "state").glob("*.lease")
+        record.unlink()
+        return load_engine(*given)
+
+    monkeypatch.setattr("llamaduo.inference.respond.load_engine", engine_that_stood_still)
+
+    with pytest.raises(LeaseHeld, match="taken over"):
+        answer()
+
+    (file,) = (tmp_path / "state").glob("*.jsonl")
+    assert file.read_bytes() == b""
+
+
 def command(folder: Path, base: Path, **settings: Any) -> list[str]:
     if not (folder / "test.parquet").exists():
-        tables.write_rows(folder / "test.parquet", coverage_rows(), tables.COVERAGE)
+        tables.write_rows(folder / "test.parquet", coverage_rows(), COVERAGE)
     chosen = changed(SETTINGS, **settings).model_dump_json()
     options = {"prompts": folder / "test.parquet", "output": folder / "responses.parquet", "state": folder / "state"}
     options |= {"model": json.dumps({"path": str(base)}), "model-name": "tiny", "settings": chosen}
@@ -243,7 +262,7 @@ def test_killed_in_the_middle_and_started_again_gives_the_same_table(base: Path,
     )
     chosen = changed(SETTINGS, **one_by_one)
     rows = respond(coverage_rows(), ModelSettings(path=str(base)), "tiny", None, chosen, tmp_path / "whole")
-    tables.write_rows(tmp_path / "whole.parquet", rows, tables.RESPONSES)
+    tables.write_rows(tmp_path / "whole.parquet", rows, RESPONSES)
 
     assert (tmp_path / "killed" / "responses.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
     assert lines_in(tmp_path / "killed" / "state")[: len(kept) - 1] == kept[:-1], "what was finished stays"

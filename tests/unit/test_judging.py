@@ -110,7 +110,10 @@ class TestJudgement:
             ("", "not JSON"),
             ("I give 80.", "not JSON"),
             (judged(80)[:-5], "not JSON"),
-            ("[" * 100_000, "not JSON"),
+            ("[" * 100_000, "not JSON: nested too deeply"),
+            (judged(80).replace("80", "9" * 5000), "not JSON: a number has too many digits"),
+            (judged(80).replace("80", "9" * 4000), "similarity.score"),
+            ("```" + "\n" * 100_000, "not JSON"),
             ("[1, 2]", "not a JSON object"),
             ('{"similarity": {"score": 1, "reason": ""}}', "'precision' is missing"),
             (judged(None), "similarity.score"),
@@ -127,6 +130,14 @@ class TestJudgement:
     def test_anything_else_is_asked_for_again(self, text, problem):
         with pytest.raises(Unacceptable, match=problem):
             read(answer(text), METRICS)
+
+    def test_a_reason_can_be_stored_whatever_the_judge_wrote(self):
+        text = judged(80).replace('"a"', '"half \\ud83d, nul \\u0000, whole \\ud83d\\ude00"')
+        assert read(answer(text), METRICS).reasons["similarity"] == "half \ufffd, nul , whole \U0001f600"
+
+    def test_a_question_too_long_for_the_judge_is_no_grade_and_is_not_asked_again(self):
+        unasked = Answer("", "length", 0, 0, "2026-01-01T00:00:00Z", "prompt is too long")
+        assert read(unasked, METRICS) == Judgement({}, {}, "length: prompt is too long")
 
     @pytest.mark.parametrize("stop_reason", ["refusal", "filtered"])
     def test_a_refusal_is_no_grade_and_is_not_asked_for_again(self, stop_reason):

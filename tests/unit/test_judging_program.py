@@ -9,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from llamaduo.prompts import load
+from llamaduo.schemas.grades import grades_schema
+from llamaduo.schemas.responses import RESPONSES
 from llamaduo.simulated.log import read_log
-from llamaduo.tables import RESPONSES, grades_schema, read_rows, write_rows
+from llamaduo.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 METRICS = ["similarity", "precision"]

@@ -59,9 +59,9 @@ def test_prompts_are_read_from_a_file(tmp_path):
         ),
         (JUDGE.replace("$reference", "") + GENERATOR, r"judge: \$reference missing"),
         (JUDGE.replace("$form", "$form costs 5 $ ") + GENERATOR, r"judge.user: a \$ without a name; write \$\$"),
-        (JUDGE, r"generator: Field required"),
+        (JUDGE, r"generator: required key is missing"),
         (JUDGE + GENERATOR.replace("$seeds", ""), r"generator: \$seeds missing"),
-        (JUDGE + GENERATOR + "tone = 'kind'", r"generator.tone: Extra inputs"),
+        (JUDGE + GENERATOR + "tone = 'kind'", r"generator.tone: unknown key; known are "),
         ("[judge", "not TOML"),
     ],
 )

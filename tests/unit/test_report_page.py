@@ -245,6 +245,9 @@ def test_the_program_writes_the_page_and_prints_the_table(tmp_path: Path) -> Non
     after = subprocess.run([sys.executable, PROGRAM, *places, "--table"], check=True, capture_output=True, text=True)
     assert after.stdout.endswith(f"report: {output}\n")
     assert "converged" in after.stdout
+    output.rename(output.with_name("sweep.html"))
+    swept = subprocess.run([sys.executable, PROGRAM, *places, "--table"], check=True, capture_output=True, text=True)
+    assert swept.stdout.endswith(f"report: {output.with_name('sweep.html')}\n")
 
 
 def test_a_missing_results_folder_is_one_clear_message(tmp_path: Path) -> None:

@@ -1,12 +1,14 @@
 """The report reads whatever exists, and names what does not."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from report_results import HOSTILE, ResultsFolder, config
 
+from llamaduo.config.root import Config
 from llamaduo.errors import InputError
-from llamaduo.files import write_json
+from llamaduo.files import read_json, write_json
 from llamaduo.report.calls import read_calls
 from llamaduo.report.examples import read_examples
 from llamaduo.report.plan import make_plan, read_plan
@@ -106,6 +108,24 @@ def test_an_ended_run_without_its_closing_artifacts_says_so(folder: ResultsFolde
     )
 
 
+@pytest.mark.parametrize("verdict", ["expand", "exhausted"])
+def test_a_deployment_of_an_earlier_verdict_does_not_count_and_is_told(folder: ResultsFolder, verdict: str) -> None:
+    folder.run("coding", "gpt-4o", "llama-8b")
+    path = folder.folder("coding", "gpt-4o", "llama-8b", 500) / "decision.json"
+    write_json(path, {**read_json(path), "verdict": verdict})
+    run = run_of(folder)
+    assert run.verdict == {"expand": "unfinished", "exhausted": "exhausted"}[verdict]
+    assert run.deployment is None
+    assert any("deploy/coding/gpt-4o/llama-8b/model is still there from an earlier" in what for what in run.missing)
+
+
+def test_a_volume_that_the_pool_no_longer_reaches_is_not_counted_as_trained(folder: ResultsFolder) -> None:
+    folder.run("coding", "gpt-4o", "llama-8b")
+    verdict = folder.run_out_of_pool("coding", "gpt-4o", "llama-8b", 500)
+    run = run_of(folder)
+    assert (run.reason, run.volume, run.trained) == ("yield", verdict["volume"], verdict["cycles"]) == ("yield", 250, 2)
+
+
 def test_a_model_that_was_tuned_elsewhere_is_judged_and_not_trained(tmp_path: Path) -> None:
     values = config(tasks=("coding",), generators=("gpt-4o",), models=("llama-8b",), judges=("gemini",))
     values["models"]["hub-7b"] = {**values["models"]["llama-8b"], "kind": "merged"}
@@ -182,13 +202,35 @@ def test_examples_are_the_responses_graded_highest_and_lowest(folder: ResultsFol
 
 
 def test_a_config_without_simulated_services_has_none() -> None:
-    assert make_plan(config(simulated=False)).simulated(["gpt-4o", "claude", "gemini"]) == []
-    assert make_plan(config()).simulated(["gemini", "gpt-4o", "gemini", "llama-8b"]) == ["gemini", "gpt-4o"]
+    real, simulated = (make_plan(Config.model_validate(config(simulated=each))) for each in (False, True))
+    assert real.simulated(["gpt-4o", "claude", "gemini"]) == []
+    assert simulated.simulated(["gemini", "gpt-4o", "gemini", "llama-8b"]) == ["gemini", "gpt-4o"]
+
+
+@pytest.mark.parametrize(
+    ("services", "decision", "expected"),
+    [
+        (None, {}, ("gpt-4o", "claude")),
+        ([], {}, ("gpt-4o",)),  # the thresholds are shares of its scores
+        ([], {"epsilon": {"mean": 80, "coverage": 60}}, ()),
+        (["gemini"], {"epsilon": {"mean": 80, "coverage": 60}}, ("gemini",)),
+    ],
+)
+def test_the_baselines_expected_are_those_that_the_workflow_makes(
+    services: list[str] | None, decision: dict[str, Any], expected: tuple[str, ...]
+) -> None:
+    values = config(tasks=("coding",), baselines={"services": services, "untuned": False}, decision=decision)
+    assert make_plan(Config.model_validate(values)).tasks["coding"].baseline_services == expected
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
-    [(None, "no such file"), ("{", "not JSON"), ("{}", "not a resolved config: tasks, models, services missing")],
+    [
+        (None, "no such file"),
+        ("{", "not JSON"),
+        ("[]", "a mapping of keys"),
+        ("{}", "coverage: required key is missing"),
+    ],
 )
 def test_a_config_that_cannot_be_read_is_one_clear_message(tmp_path: Path, text: str | None, message: str) -> None:
     path = tmp_path / "config.json"

@@ -15,7 +15,7 @@ from vendor_server import Reaction, Received, VendorServer, vendor_server
 
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.errors import InputError, ServiceError
-from llamaduo.lease import LeaseHeld
+from llamaduo.lease import LeaseHeld, lease
 from llamaduo.messages import Message
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request, Unacceptable
@@ -173,6 +173,65 @@ def test_after_the_last_attempt_the_outcome_is_the_problem(server: VendorServer,
     assert outcome.value is None
     assert outcome.problem == "refusal: no JSON"
     assert [(answer.text, answer.stop_reason) for answer in outcome.answers] == [("I will not.", "refusal")] * 2
+
+
+def test_a_prompt_too_long_is_an_answer_of_its_own_and_does_not_fail_the_others(
+    server: VendorServer, tmp_path: Path
+) -> None:
+    def react(request: Received, number: int) -> Reaction:
+        long = request.body["messages"][0]["content"] == "long"
+        return Reaction(status=400, text="too \ud83d long", stop="context_length_exceeded") if long else Reaction()
+
+    def accept(answer: Answer) -> str:
+        if not answer.text:
+            raise Unacceptable(answer.detail)
+        return answer.text
+
+    server.react = react
+    requests = [question("short"), question("long"), question("other")]
+
+    for _ in range(2):  # the second time from the journal
+        outcomes = ask(server, tmp_path, requests, accept, attempts=3)
+
+    assert [outcome.value for outcome in outcomes] == ["fine", None, "fine"]
+    assert outcomes[1].problem == "length: too \ufffd long"
+    assert len(outcomes[1].answers) == 1
+    assert len(server.received) == len(lines(tmp_path)) == 3
+
+
+def test_what_earlier_journals_hold_is_neither_asked_again_nor_copied(server: VendorServer, tmp_path: Path) -> None:
+    service = service_at(server.address)
+    questions = [question(f"q{number}") for number in range(6)]
+    journals = [tmp_path / f"{name}.jsonl" for name in ("one", "two", "three", "missing")]
+    for journal, asked in zip(journals, (questions[:2], questions[2:4]), strict=False):
+        ask_all("s", service, asked, as_it_is, journal, "asking")
+    # given that another process is just writing to the second one
+    with journals[1].open("ab") as file:
+        file.write(b'{"answer":{"text":"hal')
+    before = [journal.read_bytes() for journal in journals[:2]]
+
+    with lease(journals[1], "the journal"):
+        outcomes = ask_all("s", service, questions, as_it_is, journals[2], "asking", [*journals[:2], journals[3]])
+
+    assert [outcome.value for outcome in outcomes] == [f"q{number} 0.0" for number in range(6)]
+    assert len(server.received) == 6
+    assert [journal.read_bytes() for journal in journals[:2]] == before
+    assert len(journals[2].read_text().splitlines()) == 2
+    assert not journals[3].exists()
+
+
+def test_further_attempts_go_on_from_an_earlier_journals_answers(server: VendorServer, tmp_path: Path) -> None:
+    def accept(answer: Answer) -> str:
+        if answer.text == "q 0.2":
+            return answer.text
+        raise Unacceptable("no")
+
+    for journal, attempts, earlier in (("one", 2, ()), ("two", 3, (tmp_path / "one.jsonl",))):
+        service = service_at(server.address, attempts=attempts)
+        (outcome,) = ask_all("s", service, [question("q")], accept, tmp_path / f"{journal}.jsonl", "asking", earlier)
+
+    assert [answer.text for answer in outcome.answers] == ["q 0.0", "q 0.1", "q 0.2"]
+    assert len(server.received) == 3
 
 
 def test_more_attempts_continue_where_the_journal_ends(server: VendorServer, tmp_path: Path) -> None:

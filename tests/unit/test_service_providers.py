@@ -193,6 +193,8 @@ def test_the_thoughts_of_gemini_are_counted_but_are_no_part_of_the_text(server: 
         pytest.param(Reaction(body=[]), id="an empty list"),
         pytest.param(Reaction(body={"error": {"message": "upstream"}}), id="an error with status 200"),
         pytest.param(Reaction(body=b""), id="no body"),
+        pytest.param(Reaction(body=b"[" * 100_000), id="nested without end"),
+        pytest.param(Reaction(body=b"9" * 5000), id="a number without end"),
     ],
 )
 def test_what_is_no_whole_answer_never_passes_as_one(provider: str, reaction: Reaction, server: VendorServer) -> None:
@@ -245,7 +247,7 @@ def test_rate_limits_and_server_errors_may_pass(provider: str, status: int, serv
 @pytest.mark.parametrize("provider", PROVIDERS)
 @pytest.mark.parametrize(
     ("status", "words"),
-    [(400, "not accepted"), (401, "API key"), (403, "API key"), (404, "model 'm-1'"), (413, "not accepted")],
+    [(400, "not accepted"), (401, "API key"), (403, "API key"), (404, "model 'm-1'"), (422, "not accepted")],
 )
 def test_errors_of_the_settings_will_not_pass(provider: str, status: int, words: str, server: VendorServer) -> None:
     server.react = lambda request, number: Reaction(status=status, text="no\nway")
@@ -255,6 +257,81 @@ def test_errors_of_the_settings_will_not_pass(provider: str, status: int, words:
 
     assert "no way" in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "code", "message", "stop_reason"),
+    [
+        ("openai", 400, "context_length_exceeded", "Please reduce the length of the messages.", "length"),
+        ("openai", 400, None, "This model's maximum context length is 8192 tokens. You requested 8227", "length"),
+        ("openai", 400, None, "request (900 tokens) exceeds the available context size (512 tokens)", "length"),
+        ("openai", 413, None, "Request Entity Too Large", "length"),
+        ("openai", 400, "content_filter", "filtered by policy", "filtered"),
+        ("anthropic", 400, "invalid_request_error", "prompt is too long: 210000 tokens > 200000 maximum", "length"),
+        (
+            *("anthropic", 400, "invalid_request_error"),
+            *("input length and `max_tokens` exceed context limit: 199990 + 77 > 200000, decrease", "length"),
+        ),
+        ("anthropic", 413, "request_too_large", "Request exceeds the maximum size", "length"),
+        ("anthropic", 400, "invalid_request_error", "Output blocked by content filtering policy", "filtered"),
+        (
+            *("gemini", 400, "INVALID_ARGUMENT"),
+            *("The input token count (3475108) exceeds the maximum number of tokens allowed (1048576).", "length"),
+        ),
+    ],
+)
+def test_an_error_about_one_prompt_is_its_empty_answer(
+    provider: str, status: int, code: str | None, message: str, stop_reason: str, server: VendorServer
+) -> None:
+    server.react = lambda request, number: Reaction(status=status, text=message, stop=code)
+
+    answer = ask(provider, server)
+
+    assert (answer.text, answer.stop_reason, answer.detail) == ("", stop_reason, message)
+    assert answer.completion_tokens == 0
+    assert answer.not_begun
+
+
+@pytest.mark.parametrize(
+    ("provider", "status", "code", "message"),
+    [
+        ("openai", 400, None, "max_tokens is too large: 77. This model's maximum context length is 64 tokens"),
+        ("anthropic", 400, None, "input length and `max_tokens` exceed context limit: 9 + 77 > 64, decrease"),
+        ("openai", 400, None, "max_tokens is too large: 77. This model supports at most 64 completion tokens"),
+        ("openai", 413, "rate_limit_exceeded", "Request too large for your plan: tokens per minute"),
+        ("openai", 403, "content_filter", "no access"),
+        ("gemini", 400, "INVALID_ARGUMENT", "API key not valid. Please pass a valid API key."),
+    ],
+)
+def test_an_error_that_every_prompt_would_meet_is_none_of_one_prompt(
+    provider: str, status: int, code: str | None, message: str, server: VendorServer
+) -> None:
+    server.react = lambda request, number: Reaction(status=status, text=message, stop=code)
+
+    with pytest.raises(Rejected):
+        ask(provider, server)
+
+
+@pytest.mark.parametrize("provider", PROVIDERS)
+def test_an_answers_text_can_be_stored_whatever_the_vendor_sent(provider: str, server: VendorServer) -> None:
+    server.react = lambda request, number: Reaction(text="half \ud83d, nul \0")
+
+    assert ask(provider, server).text == "half \ufffd, nul "
+
+
+def test_an_error_message_can_be_stored_too(server: VendorServer) -> None:
+    server.react = lambda request, number: Reaction(status=400, text="half \ud83d", stop="content_filter")
+
+    assert ask("openai", server).detail == "half \ufffd"
+
+
+def test_a_text_that_is_no_text_never_passes_as_an_answer(server: VendorServer) -> None:
+    body = whole_answer("/chat/completions", Reaction())
+    body["choices"][0]["message"]["content"] = [{"type": "text", "text": "parts"}]
+    server.react = lambda request, number: Reaction(body=body)
+
+    with pytest.raises(Transient):
+        ask("openai", server)
 
 
 def test_a_spent_account_is_no_rate_limit(server: VendorServer) -> None:

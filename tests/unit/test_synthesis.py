@@ -12,6 +12,8 @@ from llamaduo import tables
 from llamaduo.config.services import Faults, ServiceSettings, Simulation
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.prompts import load
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.synthesis import SYNTHESIS
 from llamaduo.synthesis.chunks import chunk_calls
 from llamaduo.synthesis.measure import measure
 from llamaduo.synthesis.seeds import calls
@@ -60,7 +62,7 @@ def test_a_chunk_holds_the_pairs_of_its_calls_in_order(tmp_path: Path, provider:
         f"gpt/{call}/{position}" for call in range(6) for position in range(4)
     ]
     assert all(row["error"] is None and len(row["messages"]) == 2 for row in rows)
-    tables.write_rows(tmp_path / "chunk.parquet", rows, tables.SYNTHESIS)
+    tables.write_rows(tmp_path / "chunk.parquet", rows, SYNTHESIS)
 
 
 def test_a_seed_that_comes_round_again_is_answered_anew(tmp_path: Path) -> None:
@@ -87,11 +89,11 @@ def test_malformed_answers_and_refusals_are_kept_as_rows_with_their_reason(tmp_p
     assert failed
     assert all(row["error"] for row in failed)
     assert {row["call"] for row in rows} == set(range(6))
-    tables.write_rows(tmp_path / "chunk.parquet", rows, tables.SYNTHESIS)
+    tables.write_rows(tmp_path / "chunk.parquet", rows, SYNTHESIS)
 
 
 def test_by_hand_the_program_writes_the_same_chunk_twice(tmp_path: Path) -> None:
-    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(10)), tables.COVERAGE)
+    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(10)), COVERAGE)
     outputs = [tmp_path / "one.parquet", tmp_path / "two.parquet"]
     for output in outputs:
         options = {
@@ -111,11 +113,11 @@ def test_by_hand_the_program_writes_the_same_chunk_twice(tmp_path: Path) -> None
         subprocess.run([sys.executable, str(ROOT / "scripts" / "synthesize.py"), *given], check=True, timeout=60)
 
     assert outputs[0].read_bytes() == outputs[1].read_bytes()
-    assert len(tables.read_rows(outputs[0], tables.SYNTHESIS)) == 24
+    assert len(tables.read_rows(outputs[0], SYNTHESIS)) == 24
 
 
 def test_a_prompt_without_a_placeholder_is_refused_before_any_call(tmp_path: Path) -> None:
-    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(10)), tables.COVERAGE)
+    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(10)), COVERAGE)
     command = [
         *(sys.executable, str(ROOT / "scripts" / "synthesize.py"), f"--train={tmp_path / 'train.parquet'}"),
         *("--task=rivers", "--generator=gpt", f"--service={service().model_dump_json()}", "--settings={}"),
@@ -139,3 +141,41 @@ def test_a_pool_that_falls_short_says_which_settings_to_change() -> None:
     assert "pairs_per_call" in refused["advice"]
     assert all("synthesis.minimum_yield" in measured["advice"] for measured in (rejected, refused))
     assert (enough["reached"], enough["advice"]) == (True, "")
+
+
+def test_a_change_of_the_chunks_size_asks_for_the_new_calls_only(tmp_path: Path) -> None:
+    tables.write_rows(tmp_path / "train.parquet", no_robots_rows(range(10)), COVERAGE)
+    journals, log = tmp_path / "journals", tmp_path / "served.jsonl"
+    journals.mkdir()
+    (journals / "notes.jsonl").write_text("not a journal\n")
+    asked = service()
+    asked = asked.model_copy(update={"simulation": asked.simulation.model_copy(update={"log": str(log)})})
+
+    def chunk(number: int, chunk_calls: int) -> Rows:
+        options = {
+            "train": tmp_path / "train.parquet",
+            "task": "rivers",
+            "generator": "gpt",
+            "service": asked.model_dump_json(),
+            "settings": SETTINGS.model_copy(update={"chunk_calls": chunk_calls}).model_dump_json(),
+            "prompts": PROMPTS.model_dump_json(),
+            "chunk": number,
+            "journal": journals / f"chunk-{number}.jsonl",
+            "output": tmp_path / "chunk.parquet",
+        }
+        given = [f"--{name}={value}" for name, value in options.items()]
+        subprocess.run([sys.executable, str(ROOT / "scripts" / "synthesize.py"), *given], check=True, timeout=60)
+        return tables.read_rows(tmp_path / "chunk.parquet", SYNTHESIS)
+
+    def served() -> int:
+        return len(log.read_text().splitlines())
+
+    small = [row for number in range(3) for row in chunk(number, chunk_calls=2)]
+    assert served() == 6
+
+    large = chunk(0, chunk_calls=4)
+    assert served() == 6
+    large += chunk(1, chunk_calls=4)
+    assert served() == 8
+
+    assert large[: len(small)] == small

@@ -41,6 +41,8 @@ def test_pairs_are_read_with_or_without_a_code_fence() -> None:
         json.dumps({"pairs": [{"instruction": 7, "response": "A"}]}),
         json.dumps({"pairs": PAIRS})[:-9],
         "[" * 100_000,
+        "9" * 5000,
+        json.dumps({"pairs": PAIRS})[:-1] + ', "n": ' + "9" * 5000 + "}",
         "",
         "__import__('os').getcwd()",
     ],
@@ -58,6 +60,18 @@ def test_of_an_answer_that_was_cut_off_the_whole_pairs_are_kept() -> None:
     assert cut.problem == "cut off at the token limit after 2 whole pairs"
     for length in range(len(whole)):
         read_answer(answer(whole[:length], "length"))
+
+
+def test_the_pairs_before_a_number_without_end_are_kept() -> None:
+    text = json.dumps({"pairs": PAIRS[:2]})[:-2] + ', {"instruction": ' + "9" * 5000
+
+    assert read_answer(answer(text, "length")).pairs == [Pair(**pair) for pair in PAIRS[:2]]
+
+
+def test_a_call_too_long_for_the_generator_has_no_pairs_and_says_why() -> None:
+    unasked = Answer("", "length", 0, 0, "2026-01-01T00:00:00Z", "prompt is too long")
+
+    assert read_answer(unasked) == Written([], "length: prompt is too long")
 
 
 def test_refused_and_filtered_answers_are_final() -> None:

@@ -17,9 +17,12 @@ from llamaduo.canonical import digest_folder
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.errors import InputError
-from llamaduo.lease import lease
-from llamaduo.tables import DATASET, TRAINING, read_rows, write_rows
+from llamaduo.lease import LeaseHeld, lease
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.training import TRAINING
+from llamaduo.tables import read_rows, write_rows
 from llamaduo.training.finetune import finetune
+from llamaduo.training.model import start
 from llamaduo.weights import load_with_adapter
 
 PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
@@ -141,6 +144,29 @@ def test_one_process_at_a_time_trains_in_a_folder(
     monkeypatch.setattr("llamaduo.training.finetune.state_key", lambda *_: "key")
     with lease(tmp_path / "state/key", "test"), pytest.raises(InputError):
         train(tmp_path, dataset, models["gemma"], method="lora")
+    assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize("checkpoint_minutes", [0, 60], ids=["at a checkpoint", "at the end"])
+def test_a_training_whose_lease_was_taken_over_seals_and_writes_nothing_more(
+    checkpoint_minutes: int,
+    models: dict[str, ModelSettings],
+    dataset: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start_that_stood_still(*given: Any) -> Any:
+        (tmp_path / "state/key.lease").unlink()
+        return start(*given)
+
+    monkeypatch.setattr("llamaduo.training.finetune.state_key", lambda *_: "key")
+    monkeypatch.setattr("llamaduo.training.model.start", start_that_stood_still)
+    keys = {"method": "lora", "max_steps": 2, "checkpoint_minutes": checkpoint_minutes, "keep": "last"}
+
+    with pytest.raises(LeaseHeld, match="taken over"):
+        train(tmp_path, dataset, models["gemma"], **keys)
+
+    assert not list(tmp_path.rglob("complete.json"))
     assert not (tmp_path / "adapter").exists()
 
 

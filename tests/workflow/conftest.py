@@ -1,10 +1,12 @@
 """A finished micro sweep, computed once, that tests copy and change."""
 
 import json
+import os
 import sys
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
@@ -13,11 +15,24 @@ from tiny_models import build_tiny_model
 from workspace import Workspace, micro_config, new_workspace, pairs
 
 
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that all processes of one test run see."""
+    folder = tmp_path_factory.getbasetemp()
+    return folder.parent if "PYTEST_XDIST_WORKER" in os.environ else folder
+
+
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    """Random models of two architectures."""
-    folder = tmp_path_factory.mktemp("models")
-    return {family: build_tiny_model(family, folder / family) for family in ("gemma", "llama")}
+    """Random models of two architectures, built once for all of pytest's processes."""
+    folder = shared_folder(tmp_path_factory) / "models"
+    families = ("gemma", "llama")
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            making = tmp_path_factory.mktemp("models")
+            for family in families:
+                build_tiny_model(family, making / family)
+            making.rename(folder)
+    return {family: folder / family for family in families}
 
 
 @pytest.fixture
@@ -38,9 +53,13 @@ def prepared(folder: Path, models: dict[str, Path]) -> Workspace:
 
 @pytest.fixture(scope="session")
 def swept(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
-    """A workspace with a finished sweep. Tests take a copy."""
-    workspace = prepared(tmp_path_factory.mktemp("swept") / "workspace", models)
-    workspace.run("sweep")
+    """A workspace with a finished sweep, computed once for all of pytest's processes. Tests take a copy."""
+    workspace = Workspace(shared_folder(tmp_path_factory) / "swept")
+    with FileLock(f"{workspace.folder}.lock"):
+        if not workspace.folder.exists():
+            sweep = prepared(tmp_path_factory.mktemp("swept") / "workspace", models)
+            sweep.run("sweep")
+            sweep.folder.rename(workspace.folder)
     return workspace
 
 

@@ -8,36 +8,42 @@ import pytest
 from workspace import NOTHING, Workspace
 
 from llamaduo import tables
+from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.grades import grades_schema
+from llamaduo.schemas.metrics import METRICS
+from llamaduo.schemas.responses import RESPONSES
+from llamaduo.schemas.synthesis import POOL, REJECTED, SYNTHESIS
+from llamaduo.schemas.training import TRAINING
 
-pytestmark = pytest.mark.xdist_group("swept")
 CYCLE = "runs/animals/writer/gemma/volume-12"
 
 
 def test_every_artifact_passes_its_schema(swept: Workspace) -> None:
     expected = {
-        "coverage/animals/train.parquet": tables.COVERAGE,
-        "coverage/animals/test.parquet": tables.COVERAGE,
-        "synthesis/animals/writer/chunk-0.parquet": tables.SYNTHESIS,
-        "datasets/animals/writer/volume-12.parquet": tables.DATASET,
-        f"{CYCLE}/training.parquet": tables.TRAINING,
-        f"{CYCLE}/responses.parquet": tables.RESPONSES,
-        f"{CYCLE}/grades/grader.parquet": tables.grades_schema(["similarity", "precision"]),
-        f"{CYCLE}/metrics.parquet": tables.METRICS,
-        "baselines/animals/writer/metrics.parquet": tables.METRICS,
-        "baselines/animals/gemma/responses.parquet": tables.RESPONSES,
+        "coverage/animals/train.parquet": COVERAGE,
+        "coverage/animals/test.parquet": COVERAGE,
+        "synthesis/animals/writer/chunk-0.parquet": SYNTHESIS,
+        "datasets/animals/writer/volume-12.parquet": DATASET,
+        f"{CYCLE}/training.parquet": TRAINING,
+        f"{CYCLE}/responses.parquet": RESPONSES,
+        f"{CYCLE}/grades/grader.parquet": grades_schema(["similarity", "precision"]),
+        f"{CYCLE}/metrics.parquet": METRICS,
+        "baselines/animals/writer/metrics.parquet": METRICS,
+        "baselines/animals/gemma/responses.parquet": RESPONSES,
     }
     for path, schema in expected.items():
         assert tables.read_rows(swept.path(path), schema), path
     pools = sorted(swept.path("synthesis/animals/writer").glob("chunks-*"))
     assert pools
     for pool in pools:
-        assert tables.read_rows(pool / "pool.parquet", tables.POOL)
-        tables.read_rows(pool / "rejected.parquet", tables.REJECTED)
+        assert tables.read_rows(pool / "pool.parquet", POOL)
+        tables.read_rows(pool / "rejected.parquet", REJECTED)
 
 
 def test_the_smaller_dataset_is_a_prefix_of_the_larger(swept: Workspace) -> None:
     rows = {
-        volume: tables.read_rows(swept.path(f"datasets/animals/{generator}/volume-{volume}.parquet"), tables.DATASET)
+        volume: tables.read_rows(swept.path(f"datasets/animals/{generator}/volume-{volume}.parquet"), DATASET)
         for volume, generator in ((0, "coverage"), (6, "writer"), (12, "writer"))
     }
 
@@ -48,7 +54,7 @@ def test_the_smaller_dataset_is_a_prefix_of_the_larger(swept: Workspace) -> None
 
 def test_a_pool_is_a_prefix_of_the_next_pool(swept: Workspace) -> None:
     folders = sorted(swept.path("synthesis/animals/writer").glob("chunks-*"), key=lambda path: int(path.name[7:]))
-    pools = [tables.read_rows(folder / "pool.parquet", tables.POOL) for folder in folders]
+    pools = [tables.read_rows(folder / "pool.parquet", POOL) for folder in folders]
 
     assert len(pools) > 1
     for smaller, larger in pairwise(pools):
