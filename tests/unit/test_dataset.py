@@ -90,4 +90,4 @@ def test_by_hand_the_programs_build_a_dataset_and_measure_a_pool(tmp_path: Path)
     assert len(tables.read_rows(tmp_path / "0.parquet", DATASET)) == 3
     assert len(tables.read_rows(tmp_path / "6.parquet", DATASET)) == 6
     measured = json.loads((tmp_path / "m.json").read_text())
-    assert (measured["reached"], measured["yield"], measured["volume"], measured["chunks"]) == (False, 0.1, 40, 1)
+    assert (measured["reached"], measured["yield"], measured["volume"], measured["chunks"]) == (False, 0.05, 40, 1)
