@@ -34,13 +34,15 @@ NAMED_TOKENS: dict[Family, dict[str, str]] = {
 # Words of the chat formats, so that a turn's head costs a token per word.
 CHAT_WORDS = ("user\n", "assistant\n", "model\n", "system\n", "user\n\n", "assistant\n\n", "system\n\n")
 _OFTEN = 500
-INITIALIZER_RANGE = 0.06
-"""Three times the usual: at this width, words whose vectors start out small are hardly told apart by fine-tuning."""
 
 
 @dataclass(frozen=True)
 class TinyModel:
-    """What a tiny base is built from. `steps` of `batch_size` conversations each, at one peak `learning_rate`."""
+    """What a tiny base is built from: `steps` of `batch_size` conversations each, at one peak `learning_rate`.
+
+    `initializer_range` is the spread of the weights at the start, three times the usual one: at this width, words
+    whose vectors start out smaller are told apart the slower by fine-tuning.
+    """
 
     family: Family
     hidden: int = 128
@@ -48,6 +50,7 @@ class TinyModel:
     steps: int = 300
     batch_size: int = 16
     learning_rate: float = 3e-3
+    initializer_range: float = 0.06
     seed: int = 1
 
 
@@ -117,7 +120,7 @@ def new_model(settings: TinyModel, tokenizer: "PreTrainedTokenizerFast") -> "Pre
         "head_dim": 32,
         "max_position_embeddings": LONGEST,
         "tie_word_embeddings": True,
-        "initializer_range": INITIALIZER_RANGE,
+        "initializer_range": settings.initializer_range,
         "bos_token_id": tokenizer.bos_token_id,
         "eos_token_id": tokenizer.eos_token_id,
         "pad_token_id": tokenizer.pad_token_id,
