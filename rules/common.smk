@@ -1,5 +1,6 @@
 """What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
 
+import gc
 import inspect
 import re
 import shlex
@@ -24,6 +25,8 @@ from llamaduo.prompts import load as load_prompts
 from llamaduo.provenance import record_start
 from llamaduo.synthesis.chunks import first_chunks, next_chunks
 
+# Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
+gc.set_threshold(100_000, 20, 100)
 # With conda environments the interpreter is that of the job's environment.
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PYTHON = "python" if WITH_CONDA else sys.executable
