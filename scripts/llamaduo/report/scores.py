@@ -45,17 +45,7 @@ class Score:
 def from_metrics(rows: Iterable[Row]) -> tuple[Score, ...]:
     """The scores in the rows of a metrics table."""
     return tuple(
-        Score(
-            _criterion(row),
-            row["judge"],
-            row["value"],
-            row["lower"],
-            row["upper"],
-            prompts=row["prompts"],
-            responses=row["responses"],
-            ungraded=row["ungraded"],
-        )
-        for row in rows
+        _score(row, prompts=row["prompts"], responses=row["responses"], ungraded=row["ungraded"]) for row in rows
     )
 
 
@@ -63,18 +53,12 @@ def from_decision(decision: Mapping[str, Any] | None) -> tuple[Score, ...]:
     """The scores that a decision rests on, with their thresholds."""
     criteria = decision["criteria"] if decision else ()
     return tuple(
-        Score(
-            _criterion(row),
-            row["judge"],
-            row["value"],
-            row["lower"],
-            row["upper"],
-            threshold=row["threshold"],
-            passed=row["passed"],
-            estimate=row.get("estimate"),
-        )
-        for row in criteria
+        _score(row, threshold=row["threshold"], passed=row["passed"], estimate=row.get("estimate")) for row in criteria
     )
+
+
+def _score(row: Mapping[str, Any], **further: Any) -> Score:
+    return Score(_criterion(row), row["judge"], row["value"], row["lower"], row["upper"], **further)
 
 
 def select(scores: Iterable[Score], criterion: Criterion, judge: str | None = None) -> list[Score]:
