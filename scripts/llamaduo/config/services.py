@@ -8,17 +8,26 @@ from llamaduo.config.base import Section
 
 SIMULATED = "simulated"
 
-ProviderName = Literal["openai", "anthropic", "gemini"]
+ProviderName = Literal["openai", "anthropic", "anthropic-vertex", "anthropic-bedrock", "gemini", "gemini-vertex"]
 PROVIDERS: tuple[str, ...] = get_args(ProviderName)
+GeminiSDK = Literal["google-genai", "google-generativeai"]
+Mode = Literal["online", "batch"]
 KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
     "anthropic": ("ANTHROPIC_API_KEY",),
+    "anthropic-vertex": (),
+    "anthropic-bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
     "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
+    "gemini-vertex": (),
 }
 """The vendor's own variables for the API key, per provider, in the order in which they are looked at."""
 
 HIGHEST_TEMPERATURE = {"openai": 2.0, "anthropic": 1.0, "gemini": 2.0}
 """The highest temperature that each vendor's API accepts."""
+MOST_SAMPLES = {"openai": 128, "anthropic": 1, "gemini": 8}
+"""The most samples that each vendor's API gives in one call (OpenAI: n, Gemini: candidateCount)."""
+WITH_BATCHES = frozenset({"openai", "anthropic", "gemini"})
+"""The providers whose batch API needs no more than the API key; those of the clouds go through their storage."""
 
 MARKS_OF_CREDENTIALS = "@?"
 _ADDRESS = TypeAdapter(HttpUrl)
@@ -116,11 +125,37 @@ class Simulation(Section):
     """Changes its answers and its faults."""
 
 
+class Price(Section):
+    """What a model costs, in US dollars per million tokens."""
+
+    prompt: float = Field(ge=0)
+    """Tokens of prompts."""
+    completion: float = Field(ge=0)
+    """Tokens of answers, those of thinking included."""
+    cached_prompt: float | None = Field(default=None, ge=0)
+    """Tokens of prompts that the vendor reads from its cache; null: as other prompts."""
+    cache_write: float | None = Field(default=None, ge=0)
+    """Tokens of prompts that the vendor writes to its cache; null: as other prompts."""
+    batch_prompt: float | None = Field(default=None, ge=0)
+    """Tokens of prompts sent through the batch API; null: no batch price is known, and the full one is counted."""
+    batch_completion: float | None = Field(default=None, ge=0)
+    """Tokens of answers from the batch API; null: no batch price is known, and the full one is counted."""
+
+
 class ServiceSettings(Section):
     """One service LLM."""
 
     provider: Annotated[ProviderName, BeforeValidator(_known_provider)]
-    """Whose protocol and SDK: openai (also any OpenAI-compatible server, by base_url), anthropic or gemini."""
+    """Whose protocol and SDK: openai (also Azure OpenAI and any OpenAI-compatible server, by base_url), anthropic,
+    anthropic-vertex, anthropic-bedrock, gemini (AI Studio) or gemini-vertex."""
+    sdk: GeminiSDK | None = None
+    """Gemini only: google-generativeai selects that older, unsupported SDK; null: google-genai."""
+    azure_api_version: str | None = Field(default=None, min_length=1)
+    """OpenAI only: the api-version of an Azure OpenAI resource at base_url; null for its v1 address, and elsewhere."""
+    project: str | None = Field(default=None, min_length=1)
+    """Vertex AI's project; null: the environment variable GCP_PROJECT_ID, or that of the credentials."""
+    location: str | None = Field(default=None, min_length=1)
+    """Vertex AI's location or Bedrock's region; null: the environment variable GCP_LOCATION or AWS_LOCATION."""
     model: str = Field(min_length=1)
     """The model's name at the vendor."""
     base_url: str | None = None
@@ -128,7 +163,17 @@ class ServiceSettings(Section):
     simulated: bool = False
     """True when a simulated service runs at base_url; its address is then http://host:port, whatever the provider."""
     requests_per_minute: float | None = Field(default=None, gt=0)
-    """Most requests per minute, retries included; null for no limit."""
+    """Most requests per minute, retries included; null for no limit but what the server's headers tell."""
+    tokens_per_minute: float | None = Field(default=None, gt=0)
+    """Most tokens per minute, of prompts and answers together; null for no limit but what the server's headers tell."""
+    samples_per_call: int = Field(default=1, ge=1)
+    """Most samples of one prompt's answer that a call may ask for, at one charge of the prompt (OpenAI, Gemini)."""
+    prompt_caching: bool = True
+    """Anthropic: mark the part that a judge's prompts share for the vendor's cache, where it is long enough."""
+    mode: Mode = "online"
+    """batch: send the calls through the vendor's batch API, at half the price and within a day; online: at once."""
+    price: Price | None = None
+    """What it charges; null: looked up in the file `prices`."""
     concurrency: int = Field(default=16, ge=1)
     """Most requests in flight at once."""
     timeout_seconds: float = Field(default=120.0, gt=0)
@@ -145,6 +190,11 @@ class ServiceSettings(Section):
     """Sampling, per role."""
     simulation: Simulation = Simulation()
     """The behaviour of the simulated service, when base_url is "simulated"."""
+
+    @property
+    def vendor(self) -> str:
+        """Whose protocol it is, wherever it is served: openai, anthropic or gemini."""
+        return self.provider.split("-")[0]
 
     @property
     def is_simulated(self) -> bool:
@@ -180,7 +230,7 @@ class ServiceSettings(Section):
     def _consistent(self) -> Self:
         if self.simulated and self.base_url is None:
             raise ValueError('simulated needs a base_url: the address of the simulated service, or "simulated"')
-        highest = HIGHEST_TEMPERATURE[self.provider]
+        highest = HIGHEST_TEMPERATURE[self.vendor]
         for role in RoleGeneration.model_fields:
             temperature = getattr(self.generation, role).temperature
             if temperature is not None and temperature > highest:

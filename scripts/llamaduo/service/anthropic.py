@@ -41,19 +41,19 @@ class AnthropicProvider:
             http_client=open_http(service),
         )
 
-    async def ask(self, request: Request, headers: Mapping[str, str]) -> Answer:
+    async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
         try:
             message = await self._client.messages.create(
                 **_body(self._service.model, request), extra_headers=dict(headers)
             )
         except anthropic.APIStatusError as error:
-            return self._answer_or_raise(error, request)
+            return [self._answer_or_raise(error, request)]
         except anthropic.APIConnectionError as error:
             raise Transient(f"no answer: {error.__cause__ or error}") from error
         except anthropic.APIResponseValidationError as error:
             raise Transient(f"not an answer of this protocol: {error.message}") from error
         try:
-            return _answer(message)
+            return [_answer(message)]
         except INCOMPLETE as error:
             raise Transient(f"not an answer of this protocol: {error}") from error
 

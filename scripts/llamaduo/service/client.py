@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
-from llamaduo.canonical import digest
 from llamaduo.config.services import SIMULATED, ServiceSettings
 from llamaduo.errors import InputError, ServiceError
 from llamaduo.progress import Progress
+from llamaduo.service import identity
 from llamaduo.service.interface import Answer, Outcome, Provider, Rejected, Request, Transient, Unacceptable
 from llamaduo.service.journal import Journal, answers_in, open_journal
 from llamaduo.service.limits import Limits
@@ -18,7 +18,6 @@ from llamaduo.service.retry import Retries
 
 T = TypeVar("T")
 
-KEY_LENGTH = 32
 REPLICATE_HEADER = "x-llamaduo-replicate"
 
 
@@ -69,24 +68,8 @@ class _Asking(Generic[T]):
         self._earlier: dict[str, Answer] = {}
 
     def key(self, request: Request, attempt: int) -> str:
-        """The journal's key of a request: whatever determines the answer, and not where the service stands."""
-        return digest(self._record(request, attempt), KEY_LENGTH)
-
-    def _record(self, request: Request, attempt: int) -> dict[str, Any]:
-        record = {
-            "provider": self._service.provider,
-            "model": self._service.model,
-            "messages": list(request.messages),
-            "schema": self._schema(request),
-            "generation": request.generation.model_dump(exclude_none=True),
-            "replicate": request.replicate,
-            "attempt": attempt,
-        }
-        # A simulated answer must never stand in for a real one that is asked for later under the same name.
-        return record | ({"simulated": True} if self._service.is_simulated else {})
-
-    def _schema(self, request: Request) -> dict[str, Any] | None:
-        return request.json_schema if self._service.structured_output else None
+        """The journal's key of a request."""
+        return identity.key(self._service, request, attempt)
 
     def read(self, earlier: Sequence[Path], requests: Iterable[Request]) -> None:
         """Take up what earlier journals hold of the answers to `requests`."""
@@ -164,19 +147,21 @@ class _Asking(Generic[T]):
             answer = self._recorded(attempt_key)
             if answer is None:
                 answer = await self._ask_once(request, attempt, provider, retries)
-                await self._journal.append(attempt_key, self._record(request, attempt), answer)
+                await self._journal.append(attempt_key, identity.record(self._service, request, attempt), answer)
             answers.append(answer)
             if self._settle(key, answers):
                 return
 
     async def _ask_once(self, request: Request, attempt: int, provider: Provider, retries: Retries) -> Answer:
         headers = {REPLICATE_HEADER: f"{request.replicate}.{attempt}"} if self._service.is_simulated else {}
-        sent = Request(request.messages, self._schema(request), request.generation, request.replicate)
+        sent = Request(
+            request.messages, identity.schema_of(self._service, request), request.generation, request.replicate
+        )
 
         async def send() -> Answer:
             try:
                 async with asyncio.timeout(self._service.timeout_seconds):
-                    return await provider.ask(sent, headers)
+                    return (await provider.ask(sent, headers))[0]
             except TimeoutError as error:
                 raise Transient(f"no answer within {self._service.timeout_seconds:g} s") from error
 

@@ -46,7 +46,7 @@ class GeminiProvider:
             ),
         )
 
-    async def ask(self, request: Request, headers: Mapping[str, str]) -> Answer:
+    async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
         system, turns = split_system(request.messages)
         try:
             response = await self._client.aio.models.generate_content(
@@ -57,12 +57,12 @@ class GeminiProvider:
                 config=_config(system, request, headers),
             )
         except errors.APIError as error:
-            return self._answer_or_raise(error, request)
+            return [self._answer_or_raise(error, request)]
         except httpx2.HTTPError as error:
             raise Transient(f"no answer: {error}") from error
         except (ValidationError, errors.UnknownApiResponseError) as error:
             raise Transient("not an answer of this protocol") from error
-        return _answer(response)
+        return [_answer(response)]
 
     async def close(self) -> None:
         await self._http.aclose()

@@ -28,7 +28,14 @@ class Request:
 
 @dataclass(frozen=True)
 class Answer:
-    """One answer as it was paid for. `date`: UTC, ISO 8601 to the second. `detail`: the vendor's word on the stop."""
+    """One answer as it was paid for.
+
+    `date`: UTC, ISO 8601 to the second. `detail`: the vendor's word on the stop. Of a call that asked for several
+    samples each answer holds its share of the call's tokens, so that their sums are what the vendor charged: the
+    prompt's with the first answer, the others 0. `cached_tokens` and `cache_write_tokens` are those of the
+    `prompt_tokens` that the vendor read from its cache or wrote to it. `batch`: whether it came through the vendor's
+    batch API. `dollars`: what it cost by the service's price; None without one.
+    """
 
     text: str
     stop_reason: StopReason
@@ -36,6 +43,10 @@ class Answer:
     completion_tokens: int
     date: str
     detail: str = ""
+    cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    batch: bool = False
+    dollars: float | None = None
 
     @property
     def not_begun(self) -> bool:
@@ -71,11 +82,31 @@ class Rejected(Exception):  # noqa: N818
     """The service will not take this or any like request: wrong key, unknown model, bad settings, no credit left."""
 
 
+class BudgetReached(Exception):  # noqa: N818
+    """The next call could cost more than the budget has left; nothing was sent."""
+
+
+class Budget(Protocol):
+    """What may still be spent, over all steps of the workflow."""
+
+    def reserve(self, dollars: float) -> None:
+        """Set aside what a call may cost at most, before it is sent. Raises `BudgetReached`."""
+        ...
+
+    def settle(self, reserved: float, spent: float) -> None:
+        """Give back what was reserved for a call, and book what it did cost; 0 when it was not answered."""
+        ...
+
+
 class Provider(Protocol):
     """One vendor's SDK behind the same two calls."""
 
-    async def ask(self, request: Request, headers: Mapping[str, str]) -> Answer:
-        """Send `request` once. Raises `Transient` or `Rejected`, and nothing else for a service's misbehaviour."""
+    async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
+        """Send `request` once, asking for so many `samples` of its answer, and return those that came, in order.
+
+        They are between one and `samples`; one that is `not_begun` stands for all. Raises `Transient` or `Rejected`,
+        and nothing else for a service's misbehaviour.
+        """
         ...
 
     async def close(self) -> None:

@@ -38,19 +38,19 @@ class OpenAIProvider:
             http_client=open_http(service),
         )
 
-    async def ask(self, request: Request, headers: Mapping[str, str]) -> Answer:
+    async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
         try:
             completion = await self._client.chat.completions.create(
                 **_body(self._service.model, request), extra_headers=dict(headers)
             )
         except openai.APIStatusError as error:
-            return self._answer_or_raise(error, request)
+            return [self._answer_or_raise(error, request)]
         except openai.APIConnectionError as error:
             raise Transient(f"no answer: {error.__cause__ or error}") from error
         except openai.APIResponseValidationError as error:
             raise Transient(f"not an answer of this protocol: {error.message}") from error
         try:
-            return _answer(completion)
+            return [_answer(completion)]
         except INCOMPLETE as error:
             raise Transient(f"not an answer of this protocol: {error}") from error
 
