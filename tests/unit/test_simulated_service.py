@@ -12,7 +12,7 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from llamaduo.config.services import Faults, Simulation
+from llamaduo.config.simulation import Faults, Simulation
 from llamaduo.simulated.log import count_served, read_log
 from llamaduo.simulated.server import running
 
@@ -26,7 +26,9 @@ async def ask(
     body = {"model": "m", "messages": [{"role": "user", "content": content}]}
     url = f"{address}/v1/chat/completions"
     try:
-        async with session.post(url, json=body, headers={"x-llamaduo-replicate": replicate}) as response:
+        async with session.post(
+            url, json=body, headers={"x-llamaduo-replicate": replicate, "Authorization": "Bearer k"}
+        ) as response:
             answer = await response.json()
     except aiohttp.ClientError:
         return 0, None
@@ -109,7 +111,9 @@ def test_as_a_process_of_its_own_it_says_where_it_is_and_its_log_survives_a_kill
         assert process.stdout is not None
         address = process.stdout.readline().strip()
         body = {"model": "m", "messages": [{"role": "user", "content": "Hello."}]}
-        request = urllib.request.Request(f"{address}/v1/chat/completions", json.dumps(body).encode())
+        request = urllib.request.Request(
+            f"{address}/v1/chat/completions", json.dumps(body).encode(), {"Authorization": "Bearer k"}
+        )
         with urllib.request.urlopen(request) as response:
             assert response.status == 200
         assert address_file.read_text() == f"{address}\n"

@@ -5,6 +5,8 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
 from llamaduo.config.base import Section
+from llamaduo.config.simulation import Simulation
+from llamaduo.config.vendors import objections
 
 SIMULATED = "simulated"
 
@@ -12,22 +14,6 @@ ProviderName = Literal["openai", "anthropic", "anthropic-vertex", "anthropic-bed
 PROVIDERS: tuple[str, ...] = get_args(ProviderName)
 GeminiSDK = Literal["google-genai", "google-generativeai"]
 Mode = Literal["online", "batch"]
-KEY_VARIABLES: dict[str, tuple[str, ...]] = {
-    "openai": ("OPENAI_API_KEY",),
-    "anthropic": ("ANTHROPIC_API_KEY",),
-    "anthropic-vertex": (),
-    "anthropic-bedrock": ("AWS_BEARER_TOKEN_BEDROCK",),
-    "gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"),
-    "gemini-vertex": (),
-}
-"""The vendor's own variables for the API key, per provider, in the order in which they are looked at."""
-
-HIGHEST_TEMPERATURE = {"openai": 2.0, "anthropic": 1.0, "gemini": 2.0}
-"""The highest temperature that each vendor's API accepts."""
-MOST_SAMPLES = {"openai": 128, "anthropic": 1, "gemini": 8}
-"""The most samples that each vendor's API gives in one call (OpenAI: n, Gemini: candidateCount)."""
-WITH_BATCHES = frozenset({"openai", "anthropic", "gemini"})
-"""The providers whose batch API needs no more than the API key; those of the clouds go through their storage."""
 
 MARKS_OF_CREDENTIALS = "@?"
 _ADDRESS = TypeAdapter(HttpUrl)
@@ -91,40 +77,6 @@ class RoleGeneration(Section):
     """As the service to be matched, answering the test prompts itself."""
 
 
-class Faults(Section):
-    """What goes wrong on purpose in the simulated service; each the share of requests that it happens to, 0 to 1."""
-
-    rate_limit: float = Field(default=0.0, ge=0, le=1)
-    """Answered with status 429 and a Retry-After header."""
-    server_error: float = Field(default=0.0, ge=0, le=1)
-    """Answered with status 500."""
-    malformed: float = Field(default=0.0, ge=0, le=1)
-    """Answered with text that is not the JSON asked for."""
-    dropped: float = Field(default=0.0, ge=0, le=1)
-    """The connection is closed in the middle of the answer."""
-    refusal: float = Field(default=0.0, ge=0, le=1)
-    """Refused by the model."""
-
-    @model_validator(mode="after")
-    def _at_most_all(self) -> Self:
-        if self.rate_limit + self.server_error + self.malformed + self.dropped + self.refusal > 1:
-            raise ValueError("the faults' shares add up to more than 1")
-        return self
-
-
-class Simulation(Section):
-    """The behaviour of the simulated service."""
-
-    latency_seconds: float = Field(default=0.0, ge=0)
-    """How long it waits before it answers."""
-    faults: Faults = Faults()
-    """What goes wrong on purpose."""
-    log: str | None = None
-    """File to which it appends one line per request that it served; null keeps none."""
-    seed: int = 0
-    """Changes its answers and its faults."""
-
-
 class Price(Section):
     """What a model costs, in US dollars per million tokens."""
 
@@ -140,6 +92,8 @@ class Price(Section):
     """Tokens of prompts sent through the batch API; null: no batch price is known, and the full one is counted."""
     batch_completion: float | None = Field(default=None, ge=0)
     """Tokens of answers from the batch API; null: no batch price is known, and the full one is counted."""
+    batch_cached_prompt: float | None = Field(default=None, ge=0)
+    """Tokens read from the cache in the batch API; null: the lower of cached_prompt and batch_prompt."""
 
 
 class ServiceSettings(Section):
@@ -155,7 +109,7 @@ class ServiceSettings(Section):
     project: str | None = Field(default=None, min_length=1)
     """Vertex AI's project; null: the environment variable GCP_PROJECT_ID, or that of the credentials."""
     location: str | None = Field(default=None, min_length=1)
-    """Vertex AI's location or Bedrock's region; null: the environment variable GCP_LOCATION or AWS_LOCATION."""
+    """Vertex AI's location or Bedrock's region; null: the environment variable GCP_LOCATION, or AWS_LOCATION."""
     model: str = Field(min_length=1)
     """The model's name at the vendor."""
     base_url: str | None = None
@@ -172,6 +126,12 @@ class ServiceSettings(Section):
     """Anthropic: mark the part that a judge's prompts share for the vendor's cache, where it is long enough."""
     mode: Mode = "online"
     """batch: send the calls through the vendor's batch API, at half the price and within a day; online: at once."""
+    batch_poll_seconds: float = Field(default=60.0, gt=0)
+    """Seconds between two looks at the batches under way."""
+    batch_requests: int | None = Field(default=None, ge=1)
+    """Most requests of one batch; null: as many as the vendor takes."""
+    batch_megabytes: float | None = Field(default=None, gt=0)
+    """Most megabytes (10^6 bytes) of one batch; null: as many as the vendor takes."""
     price: Price | None = None
     """What it charges; null: looked up in the file `prices`."""
     concurrency: int = Field(default=16, ge=1)
@@ -183,7 +143,8 @@ class ServiceSettings(Section):
     attempts: int = Field(default=3, ge=1)
     """How often the same is asked until the answer has the form that was asked for."""
     api_key_variable: str | None = Field(default=None, min_length=1)
-    """Environment variable that holds the API key; null: the vendor's own, or SERVICE_LLM_API_KEY."""
+    """Environment variable that holds the API key or access token; null: the vendor's own, or SERVICE_LLM_API_KEY. An
+    OpenAI-compatible server at an http:// address, such as vLLM's or Ollama's, needs none."""
     structured_output: bool = True
     """Have the vendor enforce the JSON schema; false for models that cannot (the schema is then only checked here)."""
     generation: RoleGeneration = RoleGeneration()
@@ -230,11 +191,6 @@ class ServiceSettings(Section):
     def _consistent(self) -> Self:
         if self.simulated and self.base_url is None:
             raise ValueError('simulated needs a base_url: the address of the simulated service, or "simulated"')
-        highest = HIGHEST_TEMPERATURE[self.vendor]
-        for role in RoleGeneration.model_fields:
-            temperature = getattr(self.generation, role).temperature
-            if temperature is not None and temperature > highest:
-                raise ValueError(
-                    f"generation.{role}.temperature is {temperature:g}; {self.provider} takes 0 to {highest:g}"
-                )
+        if found := list(objections(self)):
+            raise ValueError("; ".join(found))
         return self

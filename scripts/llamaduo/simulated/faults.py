@@ -4,12 +4,25 @@ import random
 from typing import Literal
 
 from llamaduo.canonical import digest
-from llamaduo.config.services import Faults
+from llamaduo.config.simulation import Faults
+from llamaduo.simulated.conversation import Conversation
 
-Fault = Literal["rate_limit", "server_error", "dropped", "malformed", "refusal"]
+Fault = Literal[
+    "rate_limit",
+    "server_error",
+    "dropped",
+    "overloaded",
+    "timeout",
+    "broken_body",
+    "malformed",
+    "refusal",
+    "truncated",
+]
 
-TRANSPORT: tuple[Fault, ...] = ("rate_limit", "server_error", "dropped")
-"""Faults after which a client sends the same request again; the others are answers, and paid for."""
+TRANSPORT: tuple[Fault, ...] = ("rate_limit", "server_error", "dropped", "overloaded", "timeout", "broken_body")
+"""Faults after which a client sends the same request again."""
+ANSWERS: tuple[Fault, ...] = ("malformed", "refusal", "truncated")
+"""Faults that are answers, and paid for."""
 
 MOST_IN_A_ROW = 3
 """After this many transport faults a request is answered, so that a client that retries gets through."""
@@ -17,14 +30,16 @@ MOST_IN_A_ROW = 3
 
 def transport_fault(faults: Faults, key: str, number: int) -> Fault | None:
     """The fault of the `number`-th try (from 0) of the request `key`; None when the try is answered."""
-    if number >= MOST_IN_A_ROW:
+    if number >= MOST_IN_A_ROW or not any(getattr(faults, kind) for kind in TRANSPORT):
         return None
     return _draw(faults, TRANSPORT, digest([key, "transport", number]))
 
 
-def answer_fault(faults: Faults, key: str) -> Fault | None:
-    """What is wrong with the answer to the request `key`, however often it is tried; None for a good one."""
-    return _draw(faults, ("malformed", "refusal"), digest([key, "answer"]))
+def answer_fault(faults: Faults, asked: Conversation) -> Fault | None:
+    """What is wrong with the answer to a request, however often it is tried; None for a good one."""
+    if not any(getattr(faults, kind) for kind in ANSWERS):
+        return None
+    return _draw(faults, ANSWERS, digest([asked.key, "answer"]))
 
 
 def break_json(text: str) -> str:

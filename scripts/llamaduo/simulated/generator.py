@@ -19,7 +19,7 @@ A real generator's pairs have such faults as well; curation is to find the latte
 
 def write_pairs(asked: Conversation, prompt: GeneratorPrompt) -> str:
     """As many pairs as were asked for, as JSON. A function of what was asked and of the replicate only."""
-    chance = random.Random(asked.key)  # noqa: S311
+    chance = random.Random(asked.lot)  # noqa: S311
     knows_task = all(tickets.right_answer(seed.instruction) for seed in prompt.seeds)
     pairs = []
     for _ in range(prompt.count):

@@ -28,7 +28,7 @@ def grade(asked: Conversation, prompt: JudgePrompt) -> str:
     depends on what was asked and on the replicate only: asking the same again gives the same grades.
     """
     metrics = list((asked.schema or {}).get("properties", {})) or list(METRICS)
-    chance = random.Random(asked.key)  # noqa: S311
+    chance = random.Random(asked.lot)  # noqa: S311
     return json.dumps({metric: _grade(metric, asked.model, prompt, chance) for metric in metrics})
 
 

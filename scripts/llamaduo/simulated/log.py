@@ -3,11 +3,13 @@
 import json
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+
+from llamaduo.simulated.reply import Reply
 
 SERVED = 200
 DROPPED = 0
@@ -21,10 +23,18 @@ class ServedLog:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
-    def add(self, protocol: str, role: str, request: str, status: int) -> None:
-        """Record one request by its digest, as soon as its answer goes out."""
+    def add(self, protocol: str, role: str, request: str, status: int, replies: Sequence[Reply] = ()) -> None:
+        """Record one request by its digest, and what was answered and charged for, as soon as the answer goes out."""
         time = datetime.now(UTC).isoformat(timespec="milliseconds")
-        line = {"time": time, "protocol": protocol, "role": role, "digest": request, "status": status}
+        line: dict[str, Any] = {"time": time, "protocol": protocol, "role": role, "digest": request, "status": status}
+        if replies:
+            line |= {
+                "samples": len(replies),
+                "prompt_tokens": replies[0].prompt_tokens,
+                "completion_tokens": sum(reply.completion_tokens for reply in replies),
+                "cached_tokens": replies[0].cached_tokens,
+                "cache_write_tokens": replies[0].cache_write_tokens,
+            }
         os.write(self._file, (json.dumps(line) + "\n").encode())
 
     def close(self) -> None:
