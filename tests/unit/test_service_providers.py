@@ -13,7 +13,8 @@ from llamaduo.messages import Message
 from llamaduo.service.interface import Answer, Rejected, Request, Transient
 from llamaduo.service.providers import open_provider
 
-PROVIDERS = ["openai", "anthropic", "gemini"]
+OLDER_GEMINI = "google-generativeai"
+PROVIDERS = ["openai", "anthropic", "gemini", OLDER_GEMINI]
 SCHEMA = {
     "type": "object",
     "properties": {"score": {"type": "integer", "minimum": 0, "maximum": 100}, "reason": {"type": "string"}},
@@ -38,15 +39,16 @@ def server() -> Iterator[VendorServer]:
 
 
 def ask(provider: str, server: VendorServer, request: Request = REQUEST, **settings: object) -> Answer:
+    chosen = {"provider": "gemini", "sdk": OLDER_GEMINI} if provider == OLDER_GEMINI else {"provider": provider}
     service = ServiceSettings.model_validate(
-        {"provider": provider, "model": "m-1", "simulated": True, "base_url": server.address, **settings}
+        {"model": "m-1", "simulated": True, "base_url": server.address, **chosen, **settings}
     )
 
     async def once() -> Answer:
         opened = open_provider("s", service, service.base_url)
         try:
             async with asyncio.timeout(service.timeout_seconds):
-                return await opened.ask(request, {"x-llamaduo-replicate": "3.1"})
+                return (await opened.ask(request, {"x-llamaduo-replicate": "3.1"}))[0]
         finally:
             await opened.close()
 
@@ -79,6 +81,40 @@ def test_openai_gets_the_turns_the_sampling_and_a_strict_schema(server: VendorSe
     assert schema["strict"] is True
     assert schema["schema"]["required"] == ["score", "reason"]
     assert schema["schema"]["additionalProperties"] is False
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        ("mistral-small", "max_tokens"),
+        ("openai/gpt-oss-20b", "max_tokens"),
+        ("openai/gpt-4o", "max_completion_tokens"),
+        ("o3-mini", "max_completion_tokens"),
+    ],
+)
+def test_ones_own_server_needs_no_key_and_gets_the_field_that_all_know(
+    model: str, name: str, server: VendorServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable in ("OPENAI_API_KEY", "SERVICE_LLM_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    off = {role: {"temperature": None} for role in ("generator", "judge", "baseline")}
+
+    ask("openai", server, model=model, simulated=False, base_url=f"{server.address}/v1", generation=off)
+
+    (request,) = server.received
+    assert request.path == "/v1/chat/completions"
+    assert {"max_tokens", "max_completion_tokens"} & set(request.body) == {name}
+    assert request.body[name] == 77
+
+
+def test_the_older_gemini_sdk_counts_the_tokens_of_thinking(server: VendorServer) -> None:
+    usage = {"promptTokenCount": 7, "candidatesTokenCount": 3, "thoughtsTokenCount": 40, "totalTokenCount": 50}
+    candidate = {"content": {"role": "model", "parts": [{"text": "fine"}]}, "finishReason": "STOP"}
+    server.react = lambda request, number: Reaction(body={"candidates": [candidate], "usageMetadata": usage})
+
+    for provider in (OLDER_GEMINI, "gemini"):
+        answer = ask(provider, server)
+        assert (answer.prompt_tokens, answer.completion_tokens) == (7, 43)
 
 
 def test_anthropic_gets_the_system_turn_apart_and_the_schema_as_output_config(server: VendorServer) -> None:
@@ -312,7 +348,7 @@ def test_an_error_that_every_prompt_would_meet_is_none_of_one_prompt(
         ask(provider, server)
 
 
-@pytest.mark.parametrize("provider", PROVIDERS)
+@pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])  # the older SDK reads no such text
 def test_an_answers_text_can_be_stored_whatever_the_vendor_sent(provider: str, server: VendorServer) -> None:
     server.react = lambda request, number: Reaction(text="half \ud83d, nul \0")
 
@@ -383,7 +419,7 @@ def test_a_real_service_gets_the_key_in_a_header_and_no_message_shows_it(
     with pytest.raises(Rejected) as raised:
         ask(provider, server, simulated=False)
 
-    (request,) = server.received
+    request = server.received[0]
     assert KEY in " ".join(request.headers.values())
     assert KEY not in json.dumps(request.body) + request.path
     assert KEY not in str(raised.value)

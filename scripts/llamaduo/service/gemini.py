@@ -1,17 +1,29 @@
-"""Google's Gemini through AI Studio. https://ai.google.dev/api/generate-content"""
+"""Google's Gemini, through AI Studio or Vertex AI. https://ai.google.dev/api/generate-content"""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from typing import Any
 
 import httpx2
 from google import genai
+from google.auth.exceptions import GoogleAuthError
 from google.genai import errors, types
-from pydantic import ValidationError
 
 from llamaduo.config.services import ServiceSettings
+from llamaduo.service.clouds import google_credentials, location_of, no_token
+from llamaduo.service.google_errors import code_of, retry_delay
+from llamaduo.service.identity import schema_of
 from llamaduo.service.interface import Answer, Request, StopReason, Transient
-from llamaduo.service.transport import answer_in_error, answered, failure, open_http, retry_after
+from llamaduo.service.samples import Sample, Usage, as_answers
+from llamaduo.service.transport import (
+    Observe,
+    answer_in_error,
+    answered,
+    failure,
+    open_http,
+    reading,
+    retry_after,
+    unanswered,
+)
 from llamaduo.service.turns import split_system
 
 STOP_REASONS: dict[str, StopReason] = {
@@ -23,105 +35,144 @@ STOP_REASONS: dict[str, StopReason] = {
     "PROHIBITED_CONTENT": "filtered",
     "SPII": "filtered",
 }
-API_VERSION = "v1beta"
-"""The version that documents system instructions and JSON schemas; the SDK's own choice changes between releases."""
+API_VERSION, VERTEX_API_VERSION = "v1beta", "v1beta1"
+"""Those that document system instructions and JSON schemas; the SDK's own choice changes between releases."""
 ROLES = {"user": "user", "assistant": "model"}
 
 
 class GeminiProvider:
     """The service's model behind google-genai. `address`: the SDK's base_url, the same for a simulated service."""
 
-    def __init__(self, service: ServiceSettings, address: str | None, key: str) -> None:
+    def __init__(self, service: ServiceSettings, address: str | None, key: str | None, observe: Observe) -> None:
         self._service, self._key = service, key
         # An httpx2 client of our own, because over aiohttp the SDK silently sends a lost request a second time.
-        self._http = open_http(service)
-        self._client = genai.Client(
-            vertexai=False,
-            api_key=key,
-            http_options=types.HttpOptions(
-                base_url=address,
-                api_version=API_VERSION,
-                timeout=int(service.timeout_seconds * 1000),
-                httpx_async_client=self._http,
-            ),
+        self._http = open_http(service, observe)
+        options = types.HttpOptions(
+            base_url=address,
+            api_version=API_VERSION if service.provider == "gemini" else VERTEX_API_VERSION,
+            timeout=int(service.timeout_seconds * 1000),
+            httpx_async_client=self._http,
         )
+        if service.provider == "gemini":
+            self._client = genai.Client(vertexai=False, api_key=key, http_options=options)
+        else:
+            credentials, project = google_credentials(service, key)
+            self._client = genai.Client(
+                vertexai=True,
+                credentials=credentials,
+                project=project,
+                location=location_of(service),
+                http_options=options,
+            )
 
     async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
-        system, turns = split_system(request.messages)
+        content = body(self._service, request, samples)
+        config = {
+            **content["generationConfig"],
+            "systemInstruction": content.get("systemInstruction"),
+            "httpOptions": {"headers": dict(headers)},
+            "shouldReturnHttpResponse": True,
+            # Each would send requests of its own.
+            "automaticFunctionCalling": {"disable": True},
+            "automaticContinuation": False,
+        }
         try:
             response = await self._client.aio.models.generate_content(
                 model=self._service.model,
-                contents=[
-                    types.Content(role=ROLES[turn["role"]], parts=[types.Part(text=turn["content"])]) for turn in turns
-                ],
-                config=_config(system, request, headers),
+                contents=[types.Content.model_validate(turn) for turn in content["contents"]],
+                config=types.GenerateContentConfig.model_validate(config),
             )
         except errors.APIError as error:
             return [self._answer_or_raise(error, request)]
+        except GoogleAuthError as error:
+            raise no_token(error) from error
         except httpx2.HTTPError as error:
-            raise Transient(f"no answer: {error}") from error
-        except (ValidationError, errors.UnknownApiResponseError) as error:
-            raise Transient("not an answer of this protocol") from error
-        return [_answer(response)]
+            raise unanswered(error) from error
+        with reading():
+            return answers(_json(response), samples)
 
     async def close(self) -> None:
         await self._http.aclose()
 
     def _answer_or_raise(self, error: errors.APIError, request: Request) -> Answer:
-        status, message = error.code, str(error.message or "")
-        max_tokens = request.generation.max_tokens
-        answer = answer_in_error(status, message, error.status, max_tokens=max_tokens, key=self._key)
-        if answer is None:
-            headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
-            after = retry_after(headers) or _retry_delay(error.details)
-            raise failure(status, after, message, error.status, service=self._service, key=self._key) from error
-        return answer
+        headers: Mapping[str, str] = getattr(error.response, "headers", None) or {}
+        details = error.details if isinstance(error.details, dict) else {"error": {"message": str(error.message or "")}}
+        return answer_or_raise(error.code, headers, details, request, self._service, self._key)
 
 
-def _config(system: str, request: Request, headers: Mapping[str, str]) -> types.GenerateContentConfig:
+def body(service: ServiceSettings, request: Request, samples: int = 1) -> dict[str, Any]:
+    """The JSON of a call to `models/{model}:generateContent`, which is also the `request` of a batch's line."""
     generation = request.generation
-    config: dict[str, Any] = {
-        "max_output_tokens": generation.max_tokens,
-        "temperature": generation.temperature,
-        "top_p": generation.top_p,
-        "automatic_function_calling": types.AutomaticFunctionCallingConfig(disable=True),
+    system, turns = split_system(request.messages)
+    settings: dict[str, Any] = {"maxOutputTokens": generation.max_tokens}
+    if samples > 1:
+        settings["candidateCount"] = samples
+    if generation.temperature is not None:
+        settings["temperature"] = generation.temperature
+    if generation.top_p is not None:
+        settings["topP"] = generation.top_p
+    if (schema := schema_of(service, request)) is not None:
+        settings |= {"responseMimeType": "application/json", "responseJsonSchema": schema}
+    content: dict[str, Any] = {
+        "contents": [{"role": ROLES[turn["role"]], "parts": [{"text": turn["content"]}]} for turn in turns],
+        "generationConfig": settings,
     }
     if system:
-        config["system_instruction"] = system
-    if headers:
-        config["http_options"] = types.HttpOptions(headers=dict(headers))
-    if request.json_schema is not None:
-        config["response_mime_type"] = "application/json"
-        config["response_json_schema"] = request.json_schema
-    return types.GenerateContentConfig(**config)
+        content["systemInstruction"] = {"parts": [{"text": system}]}
+    return content
 
 
-def _answer(response: types.GenerateContentResponse) -> Answer:
-    usage = response.usage_metadata or types.GenerateContentResponseUsageMetadata()
-    prompt_tokens = usage.prompt_token_count or 0
-    blocked = response.prompt_feedback.block_reason if response.prompt_feedback else None
-    if not response.candidates and blocked:
-        return answered("", "filtered", str(blocked.value), prompt_tokens=prompt_tokens)
-    if not response.candidates or not response.candidates[0].finish_reason:
-        raise Transient("the answer lacks its candidate or its finishReason")
-    candidate = response.candidates[0]
-    parts = (candidate.content.parts if candidate.content else None) or []
-    reason = str(candidate.finish_reason.value)
-    return answered(
-        "".join(part.text for part in parts if part.text and not part.thought),
-        STOP_REASONS.get(reason, "other"),
-        reason,
-        prompt_tokens=prompt_tokens,
-        completion_tokens=(usage.candidates_token_count or 0) + (usage.thoughts_token_count or 0),
-    )
+def answers(parsed: Mapping[str, Any], samples: int = 1) -> list[Answer]:
+    """The answers in a response's JSON, in order; of a prompt that was blocked, one that stands for all.
+
+    Raises `Transient` for what is no whole response.
+    """
+    with reading():
+        usage, candidates = parsed.get("usageMetadata") or {}, parsed.get("candidates") or []
+        prompt_tokens = usage.get("promptTokenCount") or 0
+        blocked = (parsed.get("promptFeedback") or {}).get("blockReason")
+        if not candidates and blocked:
+            return [answered("", "filtered", blocked, prompt_tokens=prompt_tokens)]
+        if not candidates:
+            raise Transient("the answer holds no candidate")
+        ordered = sorted(candidates, key=lambda candidate: candidate.get("index") or 0)
+        charged = Usage(
+            prompt_tokens=prompt_tokens,
+            completion_tokens=(usage.get("candidatesTokenCount") or 0) + (usage.get("thoughtsTokenCount") or 0),
+            cached_tokens=usage.get("cachedContentTokenCount") or 0,
+        )
+        return as_answers([_sample(candidate) for candidate in ordered], charged, samples)
 
 
-def _retry_delay(details: Any) -> float | None:
-    """Seconds to wait as Google's errors state them: {"@type": ".../google.rpc.RetryInfo", "retryDelay": "7.5s"}."""
-    parts = details.get("error", {}).get("details", []) if isinstance(details, dict) else []
-    for part in parts:
-        delay = part.get("retryDelay") if isinstance(part, dict) else None
-        if isinstance(delay, str) and delay.endswith("s"):
-            with suppress(ValueError):
-                return float(delay[:-1])
-    return None
+def _sample(candidate: Mapping[str, Any]) -> Sample:
+    parts = (candidate.get("content") or {}).get("parts") or []
+    reason = candidate["finishReason"]
+    text = "".join(part["text"] for part in parts if part.get("text") and not part.get("thought"))
+    return Sample(text, STOP_REASONS.get(reason, "other"), reason, candidate.get("tokenCount"))
+
+
+def _json(response: types.GenerateContentResponse) -> Any:
+    """The response's body, which the SDK was told to leave as it came."""
+    raw = response.sdk_http_response
+    return httpx2.Response(200, text=(raw.body if raw else None) or "").json()
+
+
+def answer_or_raise(
+    status: int,
+    headers: Mapping[str, str],
+    content: Mapping[str, Any],
+    request: Request,
+    service: ServiceSettings,
+    key: str | None,
+) -> Answer:
+    """The empty answer that an error of the API means, or the `Transient` or `Rejected` that it is, raised.
+
+    `content`: the error's JSON (google.rpc.Status).
+    """
+    error = content.get("error")
+    parts = error if isinstance(error, dict) else {"message": error}
+    message, code = str(parts.get("message") or ""), code_of(status, parts)
+    answer = answer_in_error(status, message, code, max_tokens=request.generation.max_tokens, key=key)
+    if answer is not None:
+        return answer
+    raise failure(status, retry_after(headers) or retry_delay(parts), message, code, service=service, key=key)

@@ -1,4 +1,4 @@
-"""OpenAI's chat completions, and every server that speaks their protocol.
+"""OpenAI's chat completions, and every server that speaks their protocol, Azure OpenAI among them.
 
 https://platform.openai.com/docs/api-reference/chat/create
 """
@@ -6,19 +6,24 @@ https://platform.openai.com/docs/api-reference/chat/create
 from collections.abc import Mapping
 from typing import Any
 
+import httpx2
 import openai
-from openai.types.chat import ChatCompletion
 
 from llamaduo.config.services import ServiceSettings
+from llamaduo.config.vendors import knows_max_tokens_only
+from llamaduo.service.identity import schema_of
 from llamaduo.service.interface import Answer, Request, StopReason, Transient
+from llamaduo.service.samples import Sample, Usage, as_answers
 from llamaduo.service.schema import closed
 from llamaduo.service.transport import (
-    INCOMPLETE,
+    Observe,
     answer_in_error,
-    answered,
     failure,
     open_http,
+    parsed,
+    reading,
     retry_after,
+    unanswered,
     vendor_message,
 )
 
@@ -28,31 +33,25 @@ STOP_REASONS: dict[str, StopReason] = {"stop": "stop", "length": "length", "cont
 class OpenAIProvider:
     """The service's model behind the OpenAI SDK. `address`: the SDK's base_url, or a simulated service's root."""
 
-    def __init__(self, service: ServiceSettings, address: str | None, key: str) -> None:
+    def __init__(self, service: ServiceSettings, address: str | None, key: str | None, observe: Observe) -> None:
         self._service, self._key = service, key
-        self._client = openai.AsyncOpenAI(
-            api_key=key,
-            base_url=f"{address}/v1" if address and service.is_simulated else address,
-            max_retries=0,
-            timeout=service.timeout_seconds,
-            http_client=open_http(service),
-        )
+        self._client = _client(service, address, key, observe)
 
     async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
         try:
-            completion = await self._client.chat.completions.create(
-                **_body(self._service.model, request), extra_headers=dict(headers)
+            # The SDK's call for any path: its typed one walks through the parameters, which takes longer than all else.
+            response = await self._client.post(
+                "/chat/completions",
+                cast_to=httpx2.Response,
+                body=body(self._service, request, samples),
+                options={"headers": dict(headers)},
             )
         except openai.APIStatusError as error:
             return [self._answer_or_raise(error, request)]
         except openai.APIConnectionError as error:
-            raise Transient(f"no answer: {error.__cause__ or error}") from error
-        except openai.APIResponseValidationError as error:
-            raise Transient(f"not an answer of this protocol: {error.message}") from error
-        try:
-            return [_answer(completion)]
-        except INCOMPLETE as error:
-            raise Transient(f"not an answer of this protocol: {error}") from error
+            raise unanswered(error) from error
+        with reading():
+            return answers(parsed(response), samples)
 
     async def close(self) -> None:
         await self._client.close()
@@ -67,32 +66,70 @@ class OpenAIProvider:
         return answer
 
 
-def _body(model: str, request: Request) -> dict[str, Any]:
+def body(service: ServiceSettings, request: Request, samples: int = 1) -> dict[str, Any]:
+    """The JSON of a call, which is also the SDK's arguments and the body of a line of a batch."""
     generation = request.generation
-    body: dict[str, Any] = {
-        "model": model,
+    content: dict[str, Any] = {
+        "model": service.model,
         "messages": list(request.messages),
-        "max_completion_tokens": generation.max_tokens,
+        "max_tokens" if knows_max_tokens_only(service) else "max_completion_tokens": generation.max_tokens,
     }
+    if samples > 1:
+        content["n"] = samples
     if generation.temperature is not None:
-        body["temperature"] = generation.temperature
+        content["temperature"] = generation.temperature
     if generation.top_p is not None:
-        body["top_p"] = generation.top_p
-    if request.json_schema is not None:
-        schema = {"name": "answer", "strict": True, "schema": closed(request.json_schema)}
-        body["response_format"] = {"type": "json_schema", "json_schema": schema}
-    return body
+        content["top_p"] = generation.top_p
+    if (schema := schema_of(service, request)) is not None:
+        form = {"name": "answer", "strict": True, "schema": closed(schema)}
+        content["response_format"] = {"type": "json_schema", "json_schema": form}
+    return content
 
 
-def _answer(completion: ChatCompletion) -> Answer:
-    choice = completion.choices[0]
-    message, usage = choice.message, completion.usage
-    refusal = getattr(message, "refusal", None)
-    stop: StopReason = "refusal" if refusal else STOP_REASONS.get(choice.finish_reason.lower(), "other")
-    return answered(
-        message.content or refusal or "",
-        stop,
-        choice.finish_reason,
-        prompt_tokens=usage.prompt_tokens if usage else 0,
-        completion_tokens=usage.completion_tokens if usage else 0,
+def answers(content: Mapping[str, Any], samples: int = 1) -> list[Answer]:
+    """The answers in a chat completion's JSON, in order. Raises `Transient` for what is no whole completion."""
+    with reading():
+        choices = sorted(content["choices"], key=lambda choice: choice.get("index") or 0)
+        if not choices:
+            raise Transient("the answer holds no choice")
+        usage = content.get("usage") or {}
+        details = usage.get("prompt_tokens_details") or {}
+        return as_answers(
+            [_sample(choice) for choice in choices],
+            Usage(
+                prompt_tokens=usage.get("prompt_tokens") or 0,
+                completion_tokens=usage.get("completion_tokens") or 0,
+                cached_tokens=details.get("cached_tokens") or 0,
+            ),
+            samples,
+        )
+
+
+def _sample(choice: Mapping[str, Any]) -> Sample:
+    message, reason = choice["message"], choice["finish_reason"]
+    refusal = message.get("refusal")
+    stop: StopReason = "refusal" if refusal else STOP_REASONS.get(reason.lower(), "other")
+    return Sample(message.get("content") or refusal or "", stop, reason)
+
+
+def _client(
+    service: ServiceSettings, address: str | None, key: str | None, observe: Observe
+) -> openai.AsyncOpenAI | openai.AsyncAzureOpenAI:
+    http = open_http(service, observe)
+    if service.azure_api_version is not None:
+        return openai.AsyncAzureOpenAI(
+            azure_endpoint=address or "",
+            api_version=service.azure_api_version,
+            azure_deployment=service.model,
+            api_key=key,
+            max_retries=0,
+            timeout=service.timeout_seconds,
+            http_client=http,
+        )
+    return openai.AsyncOpenAI(
+        api_key=key,
+        base_url=f"{address}/v1" if address and service.is_simulated else address,
+        max_retries=0,
+        timeout=service.timeout_seconds,
+        http_client=http,
     )

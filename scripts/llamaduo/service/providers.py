@@ -1,25 +1,35 @@
 """From a service's settings to its vendor's SDK. A further provider is one module and one line here."""
 
+from importlib import import_module
+
 from llamaduo.config.services import ServiceSettings
 from llamaduo.errors import InputError
 from llamaduo.service.interface import Provider
 from llamaduo.service.keys import find_key, missing_key
+from llamaduo.service.transport import Observe, ignore
+
+_GEMINI = "llamaduo.service.gemini", "GeminiProvider"
+PROVIDERS: dict[tuple[str, str | None], tuple[str, str]] = {
+    ("openai", None): ("llamaduo.service.openai", "OpenAIProvider"),
+    ("anthropic", None): ("llamaduo.service.anthropic", "AnthropicProvider"),
+    ("anthropic-vertex", None): ("llamaduo.service.anthropic_vertex", "AnthropicVertexProvider"),
+    ("anthropic-bedrock", None): ("llamaduo.service.anthropic_bedrock", "AnthropicBedrockProvider"),
+    ("gemini", None): _GEMINI,
+    ("gemini", "google-genai"): _GEMINI,
+    ("gemini", "google-generativeai"): ("llamaduo.service.google_generativeai", "OlderGeminiProvider"),
+    ("gemini-vertex", None): _GEMINI,
+}
+"""The module and class of each provider and SDK."""
 
 
-def open_provider(name: str, service: ServiceSettings, address: str | None) -> Provider:
-    """The service `name`, reached at `address` (None: where its vendor stands). Raises `InputError` without a key."""
-    key = find_key(service)
-    if key is None:
-        raise InputError(f"service {name}: {missing_key(service)}")
+def open_provider(name: str, service: ServiceSettings, address: str | None, observe: Observe = ignore) -> Provider:
+    """The service `name`, reached at `address` (None: where its vendor stands). Raises `InputError` without a key.
+
+    `observe` is told the headers of every response.
+    """
+    if missing := missing_key(service):
+        raise InputError(f"service {name}: {missing}")
     # Each vendor's SDK takes a second to import, so only the one that is used is.
-    if service.provider == "openai":
-        from llamaduo.service.openai import OpenAIProvider
-
-        return OpenAIProvider(service, address, key)
-    if service.provider == "anthropic":
-        from llamaduo.service.anthropic import AnthropicProvider
-
-        return AnthropicProvider(service, address, key)
-    from llamaduo.service.gemini import GeminiProvider
-
-    return GeminiProvider(service, address, key)
+    module, provider = PROVIDERS[service.provider, service.sdk]
+    opened: Provider = getattr(import_module(module), provider)(service, address, find_key(service), observe)
+    return opened
