@@ -2,6 +2,7 @@
 
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 from typing import Self
 
@@ -11,10 +12,16 @@ SECONDS_BETWEEN_LINES = 5.0
 
 
 class Progress:
-    """Counts towards `total` and prints a line at the start, at most every few seconds, and at the end."""
+    """Counts towards `total` and prints a line at the start, at most every few seconds, and at the end.
 
-    def __init__(self, label: str, total: int, unit: str = "it", done: int = 0) -> None:
+    `total` is None when it is not known. `status` is asked for the words that end a line.
+    """
+
+    def __init__(
+        self, label: str, total: int | None, unit: str = "it", done: int = 0, status: Callable[[], str] | None = None
+    ) -> None:
         self.label, self.total, self.unit, self.done = label, total, unit, done
+        self._status = status
         self._at_start = done
         self._start = self._last = time.monotonic()
 
@@ -22,9 +29,14 @@ class Progress:
         self._print("")
         return self
 
-    def advance(self, by: int = 1, note: str = "") -> None:
-        """Count `by` more; `note` (such as the current loss) ends the line when one is due."""
+    def advance(self, by: int = 1, note: str = "", was_done: bool = False) -> None:
+        """Count `by` more; `note` (such as the current loss) ends the line when one is due.
+
+        `was_done`: they were done in an earlier run, and do not count for the rate.
+        """
         self.done += by
+        if was_done:
+            self._at_start += by
         if time.monotonic() - self._last >= SECONDS_BETWEEN_LINES:
             self._print(note)
 
@@ -33,15 +45,16 @@ class Progress:
 
     def _print(self, note: str) -> None:
         self._last = time.monotonic()
+        note = ", ".join(part for part in (note, self._status() if self._status else "") if part)
         meter = tqdm.format_meter(
             self.done,
-            self.total,
+            self.total,  # type: ignore[arg-type]  # None is taken, and shown as a mere count
             self._last - self._start,
             prefix=self.label,
             unit=self.unit,
-            postfix=note or None,
             initial=self._at_start,
-            ncols=100,
+            ncols=80,
             ascii=True,
         )
-        print(meter, file=sys.stderr, flush=True)
+        # After the meter, which would cut it off.
+        print(f"{meter} {note}".rstrip(), file=sys.stderr, flush=True)

@@ -6,6 +6,7 @@ import os
 import resource
 import subprocess
 import sys
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from llamaduo.errors import InputError, ServiceError
 from llamaduo.lease import LeaseHeld, record_of
 from llamaduo.service.interface import Answer
-from llamaduo.service.journal import open_journal
+from llamaduo.service.journal import Entry, open_journal
 
 
 def answer(text: str) -> Answer:
@@ -132,6 +133,62 @@ def test_a_journal_that_cannot_be_written_fails_the_call_and_keeps_the_file_whol
 
     assert held(path, "a") == answer("answer a")
     assert path.read_bytes().endswith(b"}\n")
+
+
+def test_answers_appended_together_are_one_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "j.jsonl"
+    written = []
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, lines: (written.append(bytes(lines)), write(handle, lines))[1])
+
+    async def once() -> None:
+        await journal.append_all([Entry(key, "{}", answer(key)) for key in "abc"])
+        assert [journal.get(key) for key in "abcd"] == [answer("a"), answer("b"), answer("c"), None]
+
+    with open_journal(path) as journal:
+        written.clear()
+        asyncio.run(once())
+
+    assert written == [path.read_bytes()]
+
+
+def test_of_two_answers_under_one_key_the_later_one_counts(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    append(path, "a", "b")
+    path.write_bytes(path.read_bytes() + path.read_bytes().splitlines(keepends=True)[0].replace(b"answer a", b"later"))
+
+    assert held(path, "a") == answer("later")
+
+
+def test_texts_stay_on_disk(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+    line = '{{"answer":{},"key":"{}","request":{{}}}}\n'
+    content = json.dumps(vars(answer("x" * 10_000)))
+    path.write_text("".join(line.format(content, number) for number in range(2000)))
+
+    tracemalloc.start()
+    with open_journal(path) as journal:
+        used, _ = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert journal.get("1999") == answer("x" * 10_000)
+
+    assert used < 2_000_000, "20 MB of answers"
+
+
+def test_a_writer_stops_when_another_process_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "j.jsonl"
+
+    async def once() -> None:
+        await journal.append("a", {}, answer("fine"))
+        with path.open("ab") as other:
+            other.write(b"{}\n")
+        with pytest.raises(ServiceError, match="changed by another process"):
+            await journal.append("b", {}, answer("late"))
+
+    with open_journal(path) as journal:
+        asyncio.run(once())
+
+    assert path.read_bytes().endswith(b"{}\n")
 
 
 def test_a_second_writer_is_turned_away(tmp_path: Path) -> None:

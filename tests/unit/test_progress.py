@@ -1,5 +1,7 @@
 """Progress as lines that a terminal, a log file and a batch job's output show alike."""
 
+import re
+
 import pytest
 
 from llamaduo import progress
@@ -39,3 +41,26 @@ def test_an_error_is_shown_as_stopped(capsys: pytest.CaptureFixture[str]) -> Non
         raise RuntimeError
 
     assert "stopped" in capsys.readouterr().err
+
+
+def test_without_a_total_it_counts(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("asking", None, "call") as shown:
+        shown.advance(3)
+
+    assert "3call" in capsys.readouterr().err
+
+
+def test_what_turns_out_to_be_done_counts_and_is_no_speed(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("asking", 105, "call") as shown:
+        shown.advance(100, was_done=True)
+
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert "100/105" in last
+    assert re.search(r"(?<![\d.])0?\.?0*call/s|\?call/s", last), last
+
+
+def test_a_status_ends_every_line(capsys: pytest.CaptureFixture[str]) -> None:
+    with Progress("asking", 2, "call", status=lambda: "$1.50, 3 failed tries"):
+        pass
+
+    assert capsys.readouterr().err.count("$1.50, 3 failed tries") == 2

@@ -263,7 +263,7 @@ def test_an_error_of_the_readers_own_is_no_reason_to_ask_again(server: VendorSer
         pytest.param(Reaction(status=500), id="server error"),
         pytest.param(Reaction(cut="length"), id="dropped"),
         pytest.param(Reaction(cut="end"), id="dropped, unknown length"),
-        pytest.param(Reaction(delay=1.0), id="timeout"),
+        pytest.param(Reaction(delay=3.0), id="timeout"),
     ],
 )
 def test_what_may_pass_is_sent_again(fault: Reaction, server: VendorServer, tmp_path: Path) -> None:
@@ -276,7 +276,7 @@ def test_what_may_pass_is_sent_again(fault: Reaction, server: VendorServer, tmp_
 
     server.react = react
 
-    outcomes = ask(server, tmp_path, [question("a"), question("b")], timeout_seconds=0.5)
+    outcomes = ask(server, tmp_path, [question("a"), question("b")], timeout_seconds=1.5)
 
     assert [outcome.value for outcome in outcomes] == ["a 0.0", "b 0.0"]
     assert [len(outcome.answers) for outcome in outcomes] == [1, 1]

@@ -1,181 +1,153 @@
 """Ask a service LLM many things at once, each of them once and for all."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Sized
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 from llamaduo.config.services import SIMULATED, ServiceSettings
 from llamaduo.errors import InputError, ServiceError
 from llamaduo.progress import Progress
-from llamaduo.service import identity
-from llamaduo.service.interface import Answer, Outcome, Provider, Rejected, Request, Transient, Unacceptable
-from llamaduo.service.journal import Journal, answers_in, open_journal
-from llamaduo.service.limits import Limits
+from llamaduo.service.asking import Asking, families
+from llamaduo.service.calls import Calls, Stopped, Unavailable
+from llamaduo.service.interface import Answer, Budget, BudgetReached, Outcome, Provider, Rejected, Request
+from llamaduo.service.journal import open_earlier, open_journal
 from llamaduo.service.providers import open_provider
-from llamaduo.service.retry import Retries
 
 T = TypeVar("T")
 
-REPLICATE_HEADER = "x-llamaduo-replicate"
+SECONDS_BETWEEN_LOOKS = 1.0
+"""How often the progress is looked at when nothing is answered."""
+KEPT = "What was answered is kept; the same command goes on from there"
 
 
 def ask_all(
     name: str,
     service: ServiceSettings,
-    requests: Sequence[Request],
+    requests: Iterable[Request],
     accept: Callable[[Answer], T],
     journal: Path,
     label: str,
     earlier: Sequence[Path] = (),
+    budget: Budget | None = None,
 ) -> list[Outcome[T]]:
-    """Ask the service `name` all `requests`, and return what became of each, in their order.
+    """Ask the service `name` all `requests`, and return what became of each, in their order. As `ask_each`."""
+    outcomes: dict[int, Outcome[T]] = {}
+    ask_each(name, service, requests, accept, journal, label, outcomes.__setitem__, earlier, budget)
+    return [outcomes[place] for place in range(len(outcomes))]
+
+
+def ask_each(
+    name: str,
+    service: ServiceSettings,
+    requests: Iterable[Request],
+    accept: Callable[[Answer], T],
+    journal: Path,
+    label: str,
+    settled: Callable[[int, Outcome[T]], None],
+    earlier: Sequence[Path] = (),
+    budget: Budget | None = None,
+) -> None:
+    """Ask the service `name` all `requests`, and tell `settled` the place and the outcome of each once it has one.
 
     What the journal holds is not asked again; every new answer is in it before it counts. Requests with the same
-    content and replicate are asked once. `accept` reads an answer and returns its value, or raises `Unacceptable`:
-    then the same is asked again, up to the service's `attempts`. Refused, filtered and truncated answers reach
-    `accept` too; their stop reason tells. `label` heads the progress lines.
+    content and replicate are asked once. Those that follow one another and differ in replicate only share calls, up
+    to the service's `samples_per_call`; the answers are the same as with calls of their own. `accept` reads an answer
+    and returns its value, or raises `Unacceptable`: then the same is asked again, up to the service's `attempts`.
+    Refused, filtered and truncated answers reach `accept` too; their stop reason tells. `label` heads the progress
+    lines. Neither the requests nor their outcomes are kept in memory, so there may be any number of them.
 
     `earlier` are journals of other calls of this function, in which answers are looked for as well before anything
     is asked. They are only read, at the same time as others may write to them, and what they hold is not copied:
-    every answer that was paid for stands in one journal.
+    every answer that was paid for stands in one journal. `budget` is what may be spent; it needs the service's price.
 
-    Raises `InputError` when the key is missing or the service does not take the requests, `ServiceError` when it
-    cannot be reached or does not recover. What was answered until then is in the journal. Starts an event loop of
-    its own, so it cannot be called from within one.
+    Raises `InputError` when the key is missing, the service does not take the requests or the budget is reached, and
+    `ServiceError` when it cannot be reached or does not recover, or when the process is told to end (SIGTERM, SIGINT).
+    Calls in flight are awaited then, since they are paid for; what was answered is in the journal. Starts an event
+    loop of its own, so it cannot be called from within one.
     """
-    with open_journal(journal) as record:
-        asking = _Asking(name, service, accept, record)
-        distinct = {asking.key(request, attempt=0): request for request in requests}
-        open_requests = asking.recall(distinct)
-        if open_requests and earlier:
-            asking.read(earlier, open_requests.values())
-            open_requests = asking.recall(open_requests)
-        with Progress(label, len(distinct), "call", done=len(asking.outcomes)) as progress:
-            if open_requests:
-                with _address(service) as address:
-                    asyncio.run(asking.ask(open_requests, address, progress))
-        return [asking.outcomes[asking.key(request, attempt=0)] for request in requests]
+    total = len(requests) if isinstance(requests, Sized) else None
+    with ExitStack() as opened:
+        record = opened.enter_context(open_journal(journal))
+        calls = Calls(service, budget)
+        progress = opened.enter_context(Progress(label, total, "call", status=calls.status))
+
+        def tell(place: int, outcome: Outcome[T], was_recorded: bool) -> None:
+            settled(place, outcome)
+            progress.advance(was_done=was_recorded)
+
+        asking = Asking(service, accept, record, lambda: opened.enter_context(open_earlier(earlier)), tell)
+        asyncio.run(_run(name, service, requests, asking, calls, progress))
 
 
-class _Asking(Generic[T]):
-    """One call of `ask_all`: which requests are settled, and how the others are."""
+async def _run(
+    name: str,
+    service: ServiceSettings,
+    requests: Iterable[Request],
+    asking: Asking[T],
+    calls: Calls,
+    progress: Progress,
+) -> None:
+    """Have the requests settled by as many workers as calls may be in flight."""
+    failures: list[Exception] = []
 
-    def __init__(self, name: str, service: ServiceSettings, accept: Callable[[Answer], T], journal: Journal) -> None:
-        self.outcomes: dict[str, Outcome[T]] = {}
-        self._name, self._service, self._accept, self._journal = name, service, accept, journal
-        self._earlier: dict[str, Answer] = {}
+    def stop(error: Exception) -> None:
+        failures.append(error)
+        calls.stop()
+        asking.stop()
 
-    def key(self, request: Request, attempt: int) -> str:
-        """The journal's key of a request."""
-        return identity.key(self._service, request, attempt)
-
-    def read(self, earlier: Sequence[Path], requests: Iterable[Request]) -> None:
-        """Take up what earlier journals hold of the answers to `requests`."""
-        wanted = {self.key(request, attempt) for request in requests for attempt in range(self._service.attempts)}
-        for path in earlier:
-            self._earlier = answers_in(path, wanted) | self._earlier
-
-    def recall(self, requests: Mapping[str, Request]) -> dict[str, Request]:
-        """Settle the requests whose recorded answers suffice, and return the others."""
-        return {key: request for key, request in requests.items() if not self._recall_one(key, request)}
-
-    def _recall_one(self, key: str, request: Request) -> bool:
-        answers: list[Answer] = []
-        while (answer := self._recorded(self.key(request, len(answers)))) is not None:
-            answers.append(answer)
-            if self._settle(key, answers):
-                return True
-        return False
-
-    def _recorded(self, key: str) -> Answer | None:
-        return self._journal.get(key) or self._earlier.get(key)
-
-    def _settle(self, key: str, answers: list[Answer]) -> bool:
-        """Read the last answer; True when no further one is needed, or none is allowed."""
-        answer = answers[-1]
+    async def work(waiting: Iterator[list[tuple[int, Request]]], way: _Way) -> None:
         try:
-            outcome = Outcome(self._accept(answer), tuple(answers), None)
-        except Unacceptable as error:
-            if len(answers) < self._service.attempts and not answer.not_begun:
-                return False
-            problem = str(error) if answer.stop_reason == "stop" else f"{answer.stop_reason}: {error}"
-            outcome = Outcome(None, tuple(answers), problem)
-        self.outcomes[key] = outcome
-        return True
+            await asking.work(waiting, way.answers)
+        except Stopped:
+            pass
+        except Exception as error:
+            stop(error)
 
-    async def ask(self, requests: Mapping[str, Request], address: str | None, progress: Progress) -> None:
-        """Settle `requests` through the service.
-
-        After a failure no further call is made, but those in flight are awaited, since they are paid for.
-        """
-        provider = open_provider(self._name, self._service, address)
-        stopping = asyncio.Event()
-        retries = Retries(
-            self._service.retries,
-            Limits(self._service.requests_per_minute),
-            stopping,
-            on_failure=lambda problem: progress.advance(0, note=problem),
-        )
-        waiting = iter(requests.items())
-        failures: list[Exception] = []
-
-        async def work() -> None:
-            for key, request in waiting:
-                try:
-                    await self._ask_until_settled(key, request, provider, retries)
-                except Exception as error:
-                    failures.append(error)
-                    stopping.set()
-                if stopping.is_set():
-                    return
-                progress.advance()
-
-        try:
-            await asyncio.gather(*(work() for _ in range(min(self._service.concurrency, len(requests)))))
-        finally:
-            await provider.close()
-        if failures:
-            raise self._explained(failures[0])
-
-    async def _ask_until_settled(self, key: str, request: Request, provider: Provider, retries: Retries) -> None:
-        answers: list[Answer] = []
+    async def look() -> None:
         while True:
-            attempt = len(answers)
-            attempt_key = self.key(request, attempt)
-            answer = self._recorded(attempt_key)
-            if answer is None:
-                answer = await self._ask_once(request, attempt, provider, retries)
-                await self._journal.append(attempt_key, identity.record(self._service, request, attempt), answer)
-            answers.append(answer)
-            if self._settle(key, answers):
-                return
+            await asyncio.sleep(SECONDS_BETWEEN_LOOKS)
+            progress.advance(0)
 
-    async def _ask_once(self, request: Request, attempt: int, provider: Provider, retries: Retries) -> Answer:
-        headers = {REPLICATE_HEADER: f"{request.replicate}.{attempt}"} if self._service.is_simulated else {}
-        sent = Request(
-            request.messages, identity.schema_of(self._service, request), request.generation, request.replicate
-        )
+    workers = min(service.concurrency, len(requests)) if isinstance(requests, Sized) else service.concurrency
+    looking = asyncio.create_task(look())
+    way = _Way(name, service, calls)
+    try:
+        with _told_to_end(stop):
+            waiting = families(requests)
+            await asyncio.gather(*(work(waiting, way) for _ in range(workers)))
+    finally:
+        looking.cancel()
+        await way.close()
+    if calls.budget_problem is not None:
+        failures.append(calls.budget_problem)
+    if failures:
+        raise _explained(name, service, failures[0])
 
-        async def send() -> Answer:
-            try:
-                async with asyncio.timeout(self._service.timeout_seconds):
-                    return (await provider.ask(sent, headers))[0]
-            except TimeoutError as error:
-                raise Transient(f"no answer within {self._service.timeout_seconds:g} s") from error
 
-        return await retries.until_answered(send)
+class _Way:
+    """The way to the service, opened with the first call: without one neither a key nor a service is needed."""
 
-    def _explained(self, error: Exception) -> Exception:
-        if isinstance(error, Rejected):
-            return InputError(f"service {self._name} ({self._service.provider}, {self._service.model}): {error}")
-        if isinstance(error, Transient):
-            return ServiceError(
-                f"service {self._name} ({self._service.provider}, {self._service.model}): {error}; given up "
-                f"(retries: {self._service.retries}). What was answered is kept; the same command goes on from there"
-            )
-        return error
+    def __init__(self, name: str, service: ServiceSettings, calls: Calls) -> None:
+        self._name, self._service, self._calls = name, service, calls
+        self._provider: Provider | None = None
+        self._opened = ExitStack()
+
+    async def answers(self, request: Request, headers: Mapping[str, str], samples: int) -> list[Answer]:
+        """Make one call."""
+        if self._provider is None:
+            address = self._opened.enter_context(_address(self._service))
+            self._provider = open_provider(self._name, self._service, address, self._calls.limits.observe)
+        return await self._calls.answers(self._provider, request, headers, samples)
+
+    async def close(self) -> None:
+        """Close the connections, and stop a simulated service that was started."""
+        if self._provider is not None:
+            await self._provider.close()
+        self._opened.close()
 
 
 @contextmanager
@@ -188,3 +160,39 @@ def _address(service: ServiceSettings) -> Iterator[str | None]:
 
     with running(service.simulation) as address:
         yield address
+
+
+@contextmanager
+def _told_to_end(stop: Callable[[Exception], None]) -> Iterator[None]:
+    """Stop in good order when the process is told to end, as by a cluster before its time limit; at once if again."""
+    loop = asyncio.get_running_loop()
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+
+    def told(number: signal.Signals) -> None:
+        for each in before:
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stop(ServiceError(f"told to end by {number.name}. {KEPT}"))
+
+    for number in before:
+        loop.add_signal_handler(number, told, number)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            loop.remove_signal_handler(number)
+            signal.signal(number, handler)
+
+
+def _explained(name: str, service: ServiceSettings, error: Exception) -> Exception:
+    where = f"service {name} ({service.provider}, {service.model})"
+    if isinstance(error, Rejected):
+        return InputError(f"{where}: {error}")
+    if isinstance(error, BudgetReached):
+        return InputError(f"{where}: {error}")
+    if isinstance(error, Unavailable):
+        return ServiceError(f"{where}: {error}. {KEPT}")
+    return error

@@ -18,12 +18,14 @@ class Request:
     """One question: the turns, the JSON schema of the answer if it is to be JSON, and how to sample.
 
     `replicate` numbers the requests that ask the same several times over and want an answer of its own each.
+    `repeated`: whether others ask the same as soon as this one is answered, so that a vendor's cache of prompts pays.
     """
 
     messages: tuple[Message, ...]
     json_schema: dict[str, Any] | None
     generation: Generation
     replicate: int = 0
+    repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -71,11 +73,14 @@ class Outcome(Generic[T]):
 
 
 class Transient(Exception):  # noqa: N818
-    """A request failed in a way that may pass. `retry_after`: seconds that the server asks to wait, if it does."""
+    """A request failed in a way that may pass. `retry_after`: seconds that the server asks to wait, if it does.
 
-    def __init__(self, message: str, retry_after: float | None = None) -> None:
+    `is_limit`: whether there was nothing wrong but that it was one too many.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None, is_limit: bool = False) -> None:
         super().__init__(message)
-        self.retry_after = retry_after
+        self.retry_after, self.is_limit = retry_after, is_limit
 
 
 class Rejected(Exception):  # noqa: N818
@@ -104,8 +109,8 @@ class Provider(Protocol):
     async def ask(self, request: Request, headers: Mapping[str, str], samples: int = 1) -> list[Answer]:
         """Send `request` once, asking for so many `samples` of its answer, and return those that came, in order.
 
-        They are between one and `samples`; one that is `not_begun` stands for all. Raises `Transient` or `Rejected`,
-        and nothing else for a service's misbehaviour.
+        They are between one and `samples`; a single one that is `not_begun` stands for all. Raises `Transient` or
+        `Rejected`, and nothing else for a service's misbehaviour.
         """
         ...
 
