@@ -1,0 +1,75 @@
+"""Which steps wait for batches, and what keeps the waiting jobs few."""
+
+from snakemake.io import IOFile
+
+# What Snakemake runs beside the jobs that need a core: jobs with 0 threads, such as those that wait.
+PLACES_TO_WAIT = 5
+
+
+def batches_of(step):
+    """The options with which a step finds its batches. Not compared: how an answer came changes nothing."""
+
+    @known_signature
+    def options(wildcards, resources):
+        return f"--batches {shlex.quote(state('batches'))} --step {step.format(**wildcards)}"
+
+    return options
+
+
+def waiting_slot_of(service):
+    return f"waiting_{slot_of(service)}"
+
+
+def waiting_slots():
+    """A resource per service, taken by the jobs that wait for its batches.
+
+    It does not matter which of them wait: whichever does looks after all batches of the service.
+    """
+
+    def takes(name):
+        @known_signature
+        def slots(wildcards):
+            return int(wildcards.service == name)
+
+        return slots
+
+    return {waiting_slot_of(name): takes(name) for name in CONFIG.services}
+
+
+IN_BATCHES = [name for name, service in CONFIG.services.items() if service.mode == "batch"]
+for service_name in CONFIG.services:
+    places = max(1, PLACES_TO_WAIT // max(1, len(IN_BATCHES)))
+    workflow.global_resources.setdefault(waiting_slot_of(service_name), Resource(waiting_slot_of(service_name), places))
+
+
+def awaited(service, step, table):
+    """The file that tells that a step's batches have been awaited; none for a step that asks online.
+
+    A change of the mode must not make Snakemake see other inputs than a table was made from, and make it again. So
+    where there is a table, what counts is how it was made; the mode counts for what is to be made.
+    """
+    answered = results(f"batches/{step}/{service}.answered.json")
+    is_there = Path(answered).is_file()
+    if not workflow.is_main_process:
+        return [answered] if is_there else []
+    if service not in IN_BATCHES and not is_there:
+        return []
+    made_from = workflow.persistence.input(IOFile(table)) if Path(table).is_file() else None
+    if made_from is not None:
+        return [answered] if answered in made_from else []
+    return [answered] if service in IN_BATCHES else []
+
+
+def awaited_grades(wildcards):
+    table = results("{subject}/grades/{judge}.parquet").format(**wildcards)
+    return awaited(wildcards.judge, f"judging/{wildcards.subject}", table)
+
+
+def awaited_responses(wildcards):
+    table = results("baselines/{task}/{service}/responses.parquet").format(**wildcards)
+    return awaited(wildcards.service, f"baselines/{wildcards.task}", table)
+
+
+def awaited_pairs(wildcards):
+    table = results("synthesis/{task}/{generator}/chunk-{chunk}.parquet").format(**wildcards)
+    return awaited(wildcards.generator, f"synthesis/{wildcards.task}/chunk-{wildcards.chunk}", table)
