@@ -18,6 +18,7 @@ include: "rules/common.smk"
 include: "rules/params.smk"
 include: "rules/loop.smk"
 include: "rules/start.smk"
+include: "rules/waiting.smk"
 
 
 for function in [value for value in globals().values() if is_of_the_rules(value)]:
@@ -32,6 +33,8 @@ include: "rules/judging.smk"
 include: "rules/decision.smk"
 include: "rules/deployment.smk"
 include: "rules/report.smk"
+include: "rules/batches.smk"
+include: "rules/money.smk"
 
 
 wildcard_constraints:
@@ -44,6 +47,7 @@ wildcard_constraints:
     chunk=r"\d+",
     chunks=r"\d+",
     subject=SUBJECT,
+    step=r"(judging|baselines|synthesis)/.+",
 
 
 localrules:

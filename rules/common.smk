@@ -12,7 +12,6 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.canonical import canonical, digest_folder
-from llamaduo.config.coverage import ALL_CATEGORIES
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files

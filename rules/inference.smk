@@ -66,12 +66,15 @@ rule respond_untuned:
 rule respond_service:
     input:
         prompts=results("coverage/{task}/test.parquet"),
+        batches=awaited_responses,
     output:
         responses=results("baselines/{task}/{service}/responses.parquet"),
+        costs=results("costs/baselines/{task}/{service}.parquet"),
     log:
         log_file("respond/{task}/{service}"),
     benchmark:
         benchmark_file("respond/{task}/{service}")
+    localrule: SERVICES_ON_LOGIN_NODE
     conda:
         "../environment.yaml"
     threads: 1
@@ -86,9 +89,13 @@ rule respond_service:
         samples=CONFIG.inference.samples,
         service=service_of_baseline,
         journal=state("journal/baselines/{task}/{service}.jsonl"),
+        budget=budget_of_workflow,
+        about=task_of_costs,
+        batches=batches_of("baselines/{task}/{service}"),
     message:
         "Ask {wildcards.service} for its own responses: {wildcards.task}"
     shell:
         "{params.program} --prompts {input.prompts} --service-name {wildcards.service} "
         "--service {params.service:q} --samples {params.samples} --journal {params.journal} "
-        "--output {output.responses} 2>&1 | tee {log}"
+        "--output {output.responses} {params.budget} --costs {output.costs} --about {params.about:q} "
+        "{params.batches} 2>&1 | tee {log}"

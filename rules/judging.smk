@@ -1,12 +1,15 @@
 rule judge:
     input:
         responses=results("{subject}/responses.parquet"),
+        batches=awaited_grades,
     output:
         grades=results("{subject}/grades/{judge}.parquet"),
+        costs=results("costs/judging/{subject}/{judge}.parquet"),
     log:
         log_file("judge/{subject}/{judge}"),
     benchmark:
         benchmark_file("judge/{subject}/{judge}")
+    localrule: SERVICES_ON_LOGIN_NODE
     conda:
         "../environment.yaml"
     threads: 1
@@ -23,17 +26,21 @@ rule judge:
         prompts=settings(JUDGE_PROMPTS),
         service=service_of_judge,
         journal=state("journal/judging/{subject}/{judge}.jsonl"),
+        budget=budget_of_workflow,
+        about=subject_of_costs,
+        batches=batches_of("judging/{subject}/{judge}"),
     message:
         "Grade by {wildcards.judge}: {wildcards.subject}"
     shell:
         "{params.program} --responses {input.responses} --judge {wildcards.judge} "
         "--service {params.service:q} --settings {params.settings:q} {params.checks} --prompts {params.prompts:q} "
-        "--journal {params.journal} --output {output.grades} 2>&1 | tee {log}"
+        "--journal {params.journal} --output {output.grades} "
+        "{params.budget} --costs {output.costs} --about {params.about:q} {params.batches} 2>&1 | tee {log}"
 
 
 rule compute_metrics:
     input:
-        grades=expand(results("{subject}/grades/{judge}.parquet"), judge=CONFIG.judges, allow_missing=True),
+        grades=grades_of_subject,
     output:
         metrics=results("{subject}/metrics.parquet"),
     log:

@@ -63,6 +63,12 @@ def evidence_of_decision(wildcards):
     return {"pool": pool, "metrics": metrics} if reached else {"pool": pool}
 
 
+def grades_of_subject(wildcards):
+    """The grades of a cycle's or a baseline's responses by every judge that its task allows."""
+    task = wildcards.subject.split("/")[1]
+    return expand(results("{subject}/grades/{judge}.parquet"), judge=CONFIG.judges_of(task), allow_missing=True)
+
+
 def metrics_of_reference(wildcards):
     """The metrics of the service LLM that must be matched, where a threshold is a share of its own."""
     if not CONFIG.decision.needs_service:

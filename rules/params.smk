@@ -70,12 +70,21 @@ def service_slots(wildcard):
     return {slot_of(name): takes(name) for name in CONFIG.services}
 
 
+def slots_of_all_services():
+    """The resources that keep every service to one step."""
+    return {slot_of(name): 1 for name in CONFIG.services}
+
+
 # One step per service at a time fills its limit; `--resources` or a profile may allow more.
 for service_name in CONFIG.services:
     workflow.global_resources.setdefault(slot_of(service_name), Resource(slot_of(service_name), 1))
 
 
 # Services
+
+# Set with `resources` in a profile where compute nodes cannot reach the internet: steps that call services are then run
+# by Snakemake's main process, on the node where it runs.
+SERVICES_ON_LOGIN_NODE = bool(workflow.global_resources.get("services_on_login_node").value)
 
 
 def asked_of(name, role):
@@ -110,6 +119,34 @@ def service_of_baseline(wildcards, resources):
     return settings(CONFIG.services[wildcards.service])
 
 
+# Money: what a step may spend and what its costs are about, which change no answer.
+
+
+def budget_of_workflow(wildcards, resources):
+    """The option with which a step keeps the budget; empty where there is none."""
+    if CONFIG.budget_usd is None:
+        return ""
+    priced = [service for service in CONFIG.services.values() if service.price is not None]
+    prices = {f"{service.provider}/{service.model}": service.price.model_dump(mode="json") for service in priced}
+    budget = {"dollars": CONFIG.budget_usd, "folder": state("ledger"), "journals": state("journal"), "prices": prices}
+    return f"--budget {shlex.quote(canonical(budget))}"
+
+
+def task_of_costs(wildcards, resources):
+    return canonical({"task": wildcards.task})
+
+
+def subject_of_costs(wildcards, resources):
+    """What the costs of a graded subject are about: a run's cycle or a baseline."""
+    kind, task, *names = wildcards.subject.split("/")
+    if kind == "baselines":
+        return canonical({"task": task, "model": names[0]})
+    generator, model, volume = names
+    return canonical(
+        {"task": task, "generator": generator, "model": model, "volume": int(volume.removeprefix("volume-"))}
+    )
+
+
 # Tasks and volumes
 
 
@@ -118,10 +155,7 @@ def categories_of_task(wildcards):
 
 
 def topic_of_task(wildcards):
-    """What the task is about, as the generator is told."""
-    task = CONFIG.tasks[wildcards.task]
-    named = [category for category in task.categories if category != ALL_CATEGORIES]
-    return task.topic or ", ".join(named) or wildcards.task
+    return CONFIG.topic_of(wildcards.task)
 
 
 def cycle_number(wildcards):
@@ -202,7 +236,8 @@ def names_of_run(wildcards):
 
 def facts_of_card(wildcards, input):
     """What a model card says beside the artifacts. Not compared: what it rests on is in the inputs."""
-    services = {name: CONFIG.services[name] for name in dict.fromkeys([wildcards.generator, *CONFIG.judges])}
+    judges = CONFIG.judges_of(wildcards.task)
+    services = {name: CONFIG.services[name] for name in dict.fromkeys([wildcards.generator, *judges])}
     described = {name: f"{service.provider} {service.model}" for name, service in services.items()}
     volume = int(Path(input.adapter).parent.name.removeprefix("volume-"))
     inference = CONFIG.inference_for(wildcards.task, wildcards.model, volume).model_dump(
@@ -213,7 +248,7 @@ def facts_of_card(wildcards, input):
         {
             "coverage": CONFIG.coverage.source,
             "generator": described[wildcards.generator],
-            "judges": {judge: described[judge] for judge in CONFIG.judges},
+            "judges": {judge: described[judge] for judge in judges},
             "simulated": [name for name, service in services.items() if service.is_simulated],
             "settings": {
                 "inference": {**inference, **sampling},
@@ -227,6 +262,11 @@ def facts_of_card(wildcards, input):
 def folder_of_report(wildcards, output):
     """The results folder that a report is about."""
     return str(Path(output.report).parent.parent)
+
+
+def folder_of_splits(wildcards, input):
+    """The results folder that the tasks' splits lie in."""
+    return str(Path(input[0]).parents[2])
 
 
 def settings_of_report():

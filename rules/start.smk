@@ -26,7 +26,7 @@ def services_to_ask(jobs, leads_on):
     """The services that planned jobs call, or that jobs may call which a decision or a pool's yield asks for."""
     asked = {"synthesize": "generator", "judge": "judge", "respond_service": "service"}
     names = {job.wildcards_dict[asked[job.rule.name]] for job in jobs if job.rule.name in asked}
-    if leads_on:
+    if leads_on or "pilot" in {job.rule.name for job in jobs}:
         names |= set(services_used(CONFIG))
     if {"curate", "measure_pool"} & {job.rule.name for job in jobs}:
         names |= {generator for task in CONFIG.tasks.values() for generator in task.generators}
@@ -34,7 +34,9 @@ def services_to_ask(jobs, leads_on):
 
 
 def show_summary(failed=False):
-    """The table of verdicts, whether or not all went well."""
+    """The table of verdicts, whether or not all went well; nothing after what has its own."""
+    if {"estimate", "pilot"} & {job.rule.name for job in workflow.dag.jobs}:
+        return
     subprocess.run(
         [sys.executable, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]
         + ["--config", results("settings/config.json"), "--output", results("report/index.html"), "--table"],

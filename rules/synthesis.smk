@@ -1,12 +1,15 @@
 rule synthesize:
     input:
         train=results("coverage/{task}/train.parquet"),
+        batches=awaited_pairs,
     output:
         chunk=results("synthesis/{task}/{generator}/chunk-{chunk}.parquet"),
+        costs=results("costs/synthesis/{task}/{generator}/chunk-{chunk}.parquet"),
     log:
         log_file("synthesis/{task}/{generator}/chunk-{chunk}"),
     benchmark:
         benchmark_file("synthesis/{task}/{generator}/chunk-{chunk}")
+    localrule: SERVICES_ON_LOGIN_NODE
     conda:
         "../environment.yaml"
     threads: 1
@@ -24,13 +27,16 @@ rule synthesize:
         seed=CONFIG.seed,
         service=service_of_generator,
         journal=state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
+        budget=budget_of_workflow,
+        batches=batches_of("synthesis/{task}/chunk-{chunk}/{generator}"),
     message:
         "Write synthetic pairs: {wildcards.task} by {wildcards.generator}, chunk {wildcards.chunk}"
     shell:
         "{params.program} --train {input.train} --task {wildcards.task} "
         "--generator {wildcards.generator} --service {params.service:q} --settings {params.settings:q} "
         "--prompts {params.prompts:q} --topic {params.topic:q} --chunk {wildcards.chunk} --seed {params.seed} "
-        "--journal {params.journal} --output {output.chunk} 2>&1 | tee {log}"
+        "--journal {params.journal} --output {output.chunk} {params.budget} --costs {output.costs} "
+        "{params.batches} 2>&1 | tee {log}"
 
 
 # How many chunks a volume needs follows from the yields, so the workflow is planned anew after each pool.

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.program import run
@@ -17,6 +18,12 @@ def main(
     journal: Path,
     output: Path,
     settings: JudgingSettings,
+    budget: BudgetSettings | None = None,
+    costs: Path | None = None,
+    about: dict[str, str | int] | None = None,
+    batches: Path | None = None,
+    step: str = "",
+    submitted: Path | None = None,
 ) -> None:
     """Grade responses; answers that the journal already has are not asked for again.
 
@@ -28,15 +35,29 @@ def main(
         journal: append-only file of all service calls
         output: parquet table of grades
         settings: how often, by which metrics and how strictly
+        budget: what all steps of the workflow may spend; the step stops before the call that would exceed it
+        costs: parquet table of what the answers cost
+        about: what the costs are about, by task, generator, model, volume and chunk
+        batches: folder of all steps' batches, under way and ended
+        step: the step's place in that folder
+        submitted: only submit what is missing to the vendor's batch API, then write this file
     """
     from llamaduo.errors import InputError
     from llamaduo.judging.grades import check_ungraded, graded, requests
-    from llamaduo.judging.judgement import read
+    from llamaduo.judging.judgement import Judgement, read
     from llamaduo.prompts import JUDGE_PLACEHOLDERS, check, for_metrics
+    from llamaduo.schemas.costs import COSTS
     from llamaduo.schemas.grades import grades_schema
     from llamaduo.schemas.responses import RESPONSES
+    from llamaduo.service.batches.asking import InBatches
     from llamaduo.service.client import ask_all
+    from llamaduo.service.interface import Answer
+    from llamaduo.service.ledger import opened
+    from llamaduo.service.metering import metered
     from llamaduo.tables import read_rows, write_rows
+
+    def accept(answer: Answer) -> Judgement:
+        return read(answer, settings.metrics)
 
     check(prompts, JUDGE_PLACEHOLDERS, "--prompts")
     wording = for_metrics(prompts, settings.metrics, "--prompts")
@@ -44,10 +65,26 @@ def main(
     if not rows:
         raise InputError(f"{responses}: no rows; there is nothing to grade")
     asked = requests(rows, settings, wording, service.generation.judge)
-    outcomes = ask_all(
-        judge, service, asked, lambda answer: read(answer, settings.metrics), journal, f"grading by {judge}"
-    )
+    label = f"grading by {judge}"
+    if batches is not None:
+        in_batches = InBatches(judge, service, asked, accept, journal, state=batches, step=step, budget=budget)
+        if submitted is not None:
+            in_batches.submit_and_note(submitted)
+            return
+        in_batches.collect(label)
+    with opened(budget, journal, service) as ledger:
+        outcomes = ask_all(
+            judge,
+            service,
+            asked,
+            accept,
+            journal,
+            label,
+            budget=ledger,
+        )
     check_ungraded(outcomes, settings.maximum_ungraded, judge)
+    if costs is not None:
+        write_rows(costs, [metered("judge", judge, service, asked, outcomes, about or {})], COSTS)
     write_rows(output, graded(rows, asked, outcomes, judge, settings.metrics), grades_schema(settings.metrics))
 
 

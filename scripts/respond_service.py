@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.program import run
 
@@ -17,6 +18,12 @@ def main(
     journal: Path,
     output: Path,
     samples: Annotated[int, Field(ge=1)] = 4,
+    budget: BudgetSettings | None = None,
+    costs: Path | None = None,
+    about: dict[str, str | int] | None = None,
+    batches: Path | None = None,
+    step: str = "",
+    submitted: Path | None = None,
 ) -> None:
     """Respond to test prompts; answers that the journal already has are not asked for again.
 
@@ -27,13 +34,23 @@ def main(
         journal: append-only file of all service calls
         output: parquet table of responses
         samples: K, responses per test prompt
+        budget: what all steps of the workflow may spend; the step stops before the call that would exceed it
+        costs: parquet table of what the answers cost
+        about: what the costs are about, by task, generator, model, volume and chunk
+        batches: folder of all steps' batches, under way and ended
+        step: the step's place in that folder
+        submitted: only submit what is missing to the vendor's batch API, then write this file
     """
     from llamaduo.errors import InputError
     from llamaduo.inference.service_responses import requests, responses
+    from llamaduo.schemas.costs import COSTS
     from llamaduo.schemas.coverage import COVERAGE
     from llamaduo.schemas.responses import RESPONSES
+    from llamaduo.service.batches.asking import InBatches
     from llamaduo.service.client import ask_all
     from llamaduo.service.interface import Answer
+    from llamaduo.service.ledger import opened
+    from llamaduo.service.metering import metered
     from llamaduo.tables import read_rows, write_rows
 
     def as_it_is(answer: Answer) -> Answer:
@@ -43,7 +60,17 @@ def main(
     if not rows:
         raise InputError(f"{prompts}: no rows; there is nothing to respond to")
     asked = requests(rows, samples, service.generation.baseline)
-    outcomes = ask_all(service_name, service, asked, as_it_is, journal, f"responses of {service_name}")
+    label = f"responses of {service_name}"
+    if batches is not None:
+        in_batches = InBatches(service_name, service, asked, as_it_is, journal, state=batches, step=step, budget=budget)
+        if submitted is not None:
+            in_batches.submit_and_note(submitted)
+            return
+        in_batches.collect(label)
+    with opened(budget, journal, service) as ledger:
+        outcomes = ask_all(service_name, service, asked, as_it_is, journal, label, budget=ledger)
+    if costs is not None:
+        write_rows(costs, [metered("baseline", service_name, service, asked, outcomes, about or {})], COSTS)
     write_rows(output, responses(rows, samples, outcomes, service_name, service.model), RESPONSES)
 
 

@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from llamaduo import tables
+from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.program import run
@@ -25,6 +26,11 @@ def main(
     output: Path,
     topic: str | None = None,
     seed: int = 42,
+    budget: BudgetSettings | None = None,
+    costs: Path | None = None,
+    batches: Path | None = None,
+    step: str = "",
+    submitted: Path | None = None,
 ) -> None:
     """Ask the generator for one chunk of pairs.
 
@@ -41,13 +47,25 @@ def main(
         output: parquet file to write the synthetic samples to
         topic: what the task is about; by default its name
         seed: seed of the order of the seeds
+        budget: what all steps of the workflow may spend; the step stops before the call that would exceed it
+        costs: parquet table of what the answers cost
+        batches: folder of all steps' batches, under way and ended
+        step: the step's place in that folder
+        submitted: only submit what is missing to the vendor's batch API, then write this file
     """
     check(prompts, GENERATOR_PLACEHOLDERS, "prompts")
     rows = tables.read_rows(train, COVERAGE)
 
+    from llamaduo.schemas.costs import COSTS
+    from llamaduo.service.batches.asking import InBatches
+    from llamaduo.service.client import ask_all
+    from llamaduo.service.ledger import opened
+    from llamaduo.service.metering import metered
+    from llamaduo.synthesis.answers import read_answer
     from llamaduo.synthesis.chunks import chunk_calls
     from llamaduo.synthesis.seeds import calls
-    from llamaduo.synthesis.synthesize import synthesize
+    from llamaduo.synthesis.synthesize import requests
+    from llamaduo.synthesis.synthesize import rows as rows_of
 
     drawn = calls(
         rows,
@@ -58,17 +76,30 @@ def main(
         seed=seed,
     )
     label = f"{task} {generator} chunk {chunk}"
-    written = synthesize(
-        drawn,
-        generator=generator,
-        service=service,
-        settings=settings,
-        prompts=prompts,
-        topic=topic or task,
-        journal=journal,
-        label=label,
-        earlier=sorted(set(journal.parent.glob("*.jsonl")) - {journal}),
-    )
+    asked = requests(drawn, service, settings, prompts, topic or task)
+    earlier = sorted(set(journal.parent.glob("*.jsonl")) - {journal})
+    if batches is not None:
+        in_batches = InBatches(
+            generator,
+            service,
+            asked,
+            read_answer,
+            journal,
+            state=batches,
+            step=step,
+            earlier=earlier,
+            budget=budget,
+        )
+        if submitted is not None:
+            in_batches.submit_and_note(submitted)
+            return
+        in_batches.collect(label)
+    with opened(budget, journal, service) as ledger:
+        outcomes = ask_all(generator, service, asked, read_answer, journal, label, earlier, budget=ledger)
+    written = rows_of(drawn, generator, outcomes)
+    if costs is not None:
+        about = {"task": task, "generator": generator, "chunk": chunk}
+        tables.write_rows(costs, [metered("generator", generator, service, asked, outcomes, about)], COSTS)
     tables.write_rows(output, written, SYNTHESIS)
     failed = sum(row["messages"] is None for row in written)
     print(f"{label}: {len(written) - failed} pairs, {failed} answers not or not wholly usable", file=sys.stderr)

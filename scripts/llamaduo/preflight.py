@@ -33,7 +33,7 @@ def check(config: Config, services: Sequence[str], models: bool, coverage: bool)
 
 def services_used(config: Config) -> list[str]:
     """All services that the config's steps call: generators, baselines, services to be matched, judges."""
-    used = list(config.judges)
+    used = [judge for judge in config.judges if any(judge in config.judges_of(task) for task in config.tasks)]
     for name, task in config.tasks.items():
         used += [*task.generators, *config.baseline_services(name)]
         used += [task.reference] if config.decision.needs_service else []

@@ -36,7 +36,7 @@ def config(
         "coverage": {"source": "data"},
         "tasks": {task: {"generators": list(generators), "volumes": VOLUMES} for task in tasks},
         "services": {
-            name: {"provider": provider, "model": f"{name}-1", **address} for name, provider in providers.items()
+            name: {"provider": provider, "model": f"{name}-9", **address} for name, provider in providers.items()
         },
         "models": {name: {"path": f"models/{name}"} for name in models},
         "judges": list(judges),

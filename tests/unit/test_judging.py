@@ -139,10 +139,12 @@ class TestJudgement:
         unasked = Answer("", "length", 0, 0, "2026-01-01T00:00:00Z", "prompt is too long")
         assert read(unasked, METRICS) == Judgement({}, {}, "length: prompt is too long")
 
-    @pytest.mark.parametrize("stop_reason", ["refusal", "filtered"])
-    def test_a_refusal_is_no_grade_and_is_not_asked_for_again(self, stop_reason):
-        refused = read(answer("I cannot.", stop_reason), METRICS)
-        assert refused == Judgement({}, {}, f"{stop_reason}: I cannot.")
+    def test_what_a_filter_stops_is_no_grade_and_is_not_asked_for_again(self):
+        assert read(answer("I cannot.", "filtered"), METRICS) == Judgement({}, {}, "filtered: I cannot.")
+
+    def test_a_refusal_is_asked_for_again(self):
+        with pytest.raises(Unacceptable, match=r"I cannot\."):
+            read(answer("I cannot.", "refusal"), METRICS)
 
     def test_the_vendors_word_on_a_refusal_comes_first(self):
         assert read(answer("", "filtered", detail="SAFETY"), METRICS).refusal == "filtered: SAFETY"

@@ -96,6 +96,7 @@ def test_the_program_answers_the_test_split_and_a_rerun_asks_nothing(tmp_path):
     service = {
         "provider": "anthropic",
         "model": "claude-3",
+        "structured_output": False,
         "base_url": "simulated",
         "simulation": {"log": str(tmp_path / "served.jsonl")},
     }

@@ -9,15 +9,19 @@ import pytest
 from coverage_files import Rows, no_robots_rows
 
 from llamaduo import tables
-from llamaduo.config.services import Faults, ServiceSettings, Simulation
+from llamaduo.config.services import ServiceSettings
+from llamaduo.config.simulation import Faults, Simulation
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.prompts import load
 from llamaduo.schemas.coverage import COVERAGE
 from llamaduo.schemas.synthesis import SYNTHESIS
+from llamaduo.service.client import ask_all
+from llamaduo.synthesis.answers import read_answer
 from llamaduo.synthesis.chunks import chunk_calls
 from llamaduo.synthesis.measure import measure
 from llamaduo.synthesis.seeds import calls
-from llamaduo.synthesis.synthesize import synthesize
+from llamaduo.synthesis.synthesize import requests
+from llamaduo.synthesis.synthesize import rows as rows_of
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = load(ROOT / "config" / "prompts.toml").generator
@@ -42,16 +46,9 @@ def one_chunk(folder: Path, asked: ServiceSettings, chunk: int = 0) -> Rows:
         generator="gpt",
         seed=1,
     )
-    return synthesize(
-        drawn,
-        generator="gpt",
-        service=asked,
-        settings=SETTINGS,
-        prompts=PROMPTS,
-        topic="rivers",
-        journal=folder / f"chunk-{chunk}.jsonl",
-        label="rivers gpt",
-    )
+    questions = requests(drawn, asked, SETTINGS, PROMPTS, "rivers")
+    outcomes = ask_all("gpt", asked, questions, read_answer, folder / f"chunk-{chunk}.jsonl", "rivers gpt")
+    return rows_of(drawn, "gpt", outcomes)
 
 
 @pytest.mark.parametrize("provider", ["openai", "anthropic", "gemini"])

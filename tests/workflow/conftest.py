@@ -11,6 +11,7 @@ from filelock import FileLock
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
 
+from leaks import COMMAND_LINES, FAKE_KEY, FAKE_KEYS, command_lines_with
 from tiny_models import build_tiny_model
 from workspace import Workspace, micro_config, new_workspace, pairs
 
@@ -58,7 +59,9 @@ def swept(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> 
     with FileLock(f"{workspace.folder}.lock"):
         if not workspace.folder.exists():
             sweep = prepared(tmp_path_factory.mktemp("swept") / "workspace", models)
-            sweep.run("sweep")
+            with command_lines_with(FAKE_KEY) as told:
+                sweep.run("sweep", environment=FAKE_KEYS)
+            (sweep.folder / COMMAND_LINES).write_text("\n".join(told))
             sweep.folder.rename(workspace.folder)
     return workspace
 

@@ -66,6 +66,8 @@ class TaskSettings(Section):
     """The service LLM that runs the feature now and must be matched; null: the first of the generators."""
     volumes: list[Annotated[int, Field(ge=0)]] = Field(min_length=1)
     """How many synthetic samples each cycle trains on, ascending; 0 trains on the coverage dataset alone."""
+    forbidden_services: list[str] = Field(default=[])
+    """Services that must not see this task's data: not as generators, not as judges, not for a baseline."""
 
     @model_validator(mode="after")
     def _check(self) -> Self:

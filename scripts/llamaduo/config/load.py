@@ -6,19 +6,21 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from llamaduo.config import prices
 from llamaduo.config.root import Config
 from llamaduo.errors import InputError
 from llamaduo.program import describe
 
 
 def validate(values: Any, where: str) -> Config:
-    """The config made from plain values; raises `InputError` with a line per wrong key."""
+    """The config made from plain values, prices looked up; raises `InputError` with a line per wrong key."""
     if not isinstance(values, dict):
         raise InputError(f"{where}: a mapping of keys is expected, not {type(values).__name__}")
     try:
-        return Config.model_validate(values)
+        config = Config.model_validate(values)
     except ValidationError as error:
         raise InputError(describe(error, where, Config)) from error
+    return _with_prices(config, where)
 
 
 def load(path: Path) -> Config:
@@ -30,3 +32,27 @@ def load(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {error}") from error
     return validate(values, str(path))
+
+
+def _with_prices(config: Config, where: str) -> Config:
+    """The config with the price of every service that the file of prices knows."""
+    path = Path(config.prices)
+    # Only a list that someone named must be there: a report is also rendered where there is no workflow.
+    named = config.prices != Config.model_fields["prices"].default
+    known = prices.load(path) if named or path.is_file() else None
+    services = {
+        name: service
+        if service.price is not None or known is None
+        else service.model_copy(update={"price": known.of(service)})
+        for name, service in config.services.items()
+    }
+    if config.budget_usd is not None:
+        for name, service in services.items():
+            # A simulated service without a price costs nothing; with one it is metered, to rehearse a budget.
+            if service.price is None and not service.is_simulated:
+                raise InputError(
+                    f"{where}: budget_usd: what {service.model!r} of services.{name} charges is not known, so the "
+                    f"budget could not be kept; add services.{name}.price (dollars per million tokens: prompt, "
+                    f"completion), or the model to {config.prices}"
+                )
+    return config.model_copy(update={"services": services})

@@ -8,9 +8,10 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
 from llamaduo.config.base import Section
-from llamaduo.config.coverage import CoverageSettings, TaskSettings
+from llamaduo.config.coverage import ALL_CATEGORIES, CoverageSettings, TaskSettings
 from llamaduo.config.curation import CurationSettings
 from llamaduo.config.decision import DecisionSettings, MetricsSettings
+from llamaduo.config.estimate import EstimateSettings
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.models import ModelSettings
@@ -91,6 +92,10 @@ class Config(Section):
     """The services that grade."""
     prompts: str = "config/prompts.toml"
     """The file with the wording of the prompts for judges and generators."""
+    prices: str = "config/prices.yaml"
+    """The file with what service LLMs charge; services.NAME.price goes before it."""
+    budget_usd: float | None = Field(default=None, ge=0)
+    """Most US dollars that all services of this workflow may charge, over all its runs; null: no bound."""
     baselines: Baselines = Baselines()
     synthesis: SynthesisSettings = SynthesisSettings()
     curation: CurationSettings = CurationSettings()
@@ -99,6 +104,7 @@ class Config(Section):
     judging: JudgingSettings = JudgingSettings()
     metrics: MetricsSettings = MetricsSettings()
     decision: DecisionSettings = DecisionSettings()
+    estimate: EstimateSettings = EstimateSettings()
     overrides: list[Override] = Field(default=[])
     """Hyperparameters by model, task and volume."""
 
@@ -146,11 +152,33 @@ class Config(Section):
         for name, task in self.tasks.items():
             _check_known(f"tasks.{name}.generators", task.generators, self.services, "services")
             _check_known(f"tasks.{name}.service", [task.reference], self.services, "services")
+            _check_known(f"tasks.{name}.forbidden_services", task.forbidden_services, self.services, "services")
         for number, override in enumerate(self.overrides):
             _check_known(f"overrides.{number}.models", override.models or [], self.models, "models")
             _check_known(f"overrides.{number}.tasks", override.tasks or [], self.tasks, "tasks")
         if both := set(self.models) & set(self.services):
             raise ValueError(f"models and services share the name {min(both)!r}: their baselines share a folder")
+        return self
+
+    @model_validator(mode="after")
+    def _every_task_is_judged(self) -> Self:
+        for name, task in self.tasks.items():
+            if not self.judges_of(name):
+                raise ValueError(
+                    f"tasks.{name}.forbidden_services: forbids every judge ({', '.join(self.judges)}); at least one "
+                    "must remain, so allow one of them or add another to judges"
+                )
+            for generator in task.generators:
+                if generator in task.forbidden_services:
+                    raise ValueError(
+                        f"tasks.{name}.forbidden_services: {generator!r} is one of the task's generators, and would be "
+                        "shown its train split; remove it from one of the two"
+                    )
+            if task.reference in task.forbidden_services:
+                raise ValueError(
+                    f"tasks.{name}.forbidden_services: {task.reference!r} is the service to be matched, and would be "
+                    "asked the test prompts; remove it, or name another under service"
+                )
         return self
 
     @model_validator(mode="after")
@@ -195,11 +223,22 @@ class Config(Section):
         """The names of the models that are judged, not trained."""
         return [name for name, model in self.models.items() if model.kind != "base"]
 
+    def topic_of(self, task: str) -> str:
+        """What a task is about, as the generator is told."""
+        settings = self.tasks[task]
+        named = [category for category in settings.categories if category != ALL_CATEGORIES]
+        return settings.topic or ", ".join(named) or task
+
+    def judges_of(self, task: str) -> list[str]:
+        """The services that grade a task's responses: the judges, without those that the task forbids."""
+        return [judge for judge in self.judges if judge not in self.tasks[task].forbidden_services]
+
     def baseline_services(self, task: str) -> list[str]:
-        """The services whose own responses to a task's test prompts are graded."""
-        if self.baselines.services is not None:
-            return list(dict.fromkeys(self.baselines.services))
-        return list(dict.fromkeys([self.tasks[task].reference, *self.tasks[task].generators]))
+        """The services whose own responses to a task's test prompts are graded; none that the task forbids."""
+        named = self.baselines.services
+        if named is None:
+            named = [self.tasks[task].reference, *self.tasks[task].generators]
+        return [name for name in dict.fromkeys(named) if name not in self.tasks[task].forbidden_services]
 
     def training_for(self, task: str, model: str, volume: int) -> TrainingSettings:
         """The training settings of one cycle, overrides applied."""

@@ -32,13 +32,15 @@ class Judgement:
 def read(answer: Answer, metrics: Sequence[str]) -> Judgement:
     """The judgement in an answer.
 
-    A judge that refuses, or is kept from answering by a filter or by the question's length, is not asked again: the
-    other grades of the same response ask the same. Raises `Unacceptable` for everything else that is not one object
-    with a score, a number from 0 to 100, and a reason for each metric.
+    A judge that is kept from answering by a filter or by the question's length is not asked again, since that would
+    end in the same way. Raises `Unacceptable` when it refuses, which it may not do the next time, and for everything
+    else that is not one object with a score, a number from 0 to 100, and a reason for each metric.
     """
-    if answer.stop_reason in ("refusal", "filtered") or answer.not_begun:
+    if answer.stop_reason == "filtered" or answer.not_begun:
         said = answer.detail or answer.text.strip()
         return Judgement(refusal=f"{answer.stop_reason}: {said}" if said else answer.stop_reason)
+    if answer.stop_reason == "refusal":
+        raise Unacceptable(answer.text.strip() or answer.detail or "no reason is given")
     parts = _parse(answer.text)
     grades = {name: _grade(name, parts) for name in metrics}
     return Judgement(

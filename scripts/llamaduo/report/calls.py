@@ -1,4 +1,4 @@
-"""Calls and tokens per service and role, counted from the journals."""
+"""Calls, tokens and dollars per service and role, counted from the journals."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,30 +17,45 @@ ROLES = {"synthesis": "generator", "judging": "judge", "baselines": "baseline"}
 class Calls:
     """What one service LLM was asked in one role; tokens as the vendor counted them, dates in UTC.
 
-    `repeated`: asked again because the answer had not the form asked for. `cut`: the answer ran into its limit.
-    `refused`: by the model or the vendor's filter.
+    Several `answers` may come from one of the `calls`. `repeated`: asked again because the answer had not the form
+    asked for. `cut`: the answer ran into its limit. `refused`: by the model or the vendor's filter. `in_batch`: came
+    through the batch API. `dollars`: by the prices of the day; `unpriced` answers had none.
     """
 
     service: str
     role: str
     simulated: bool
     calls: int = 0
+    answers: int = 0
+    in_batch: int = 0
     repeated: int = 0
     cut: int = 0
     refused: int = 0
     prompt_tokens: int = 0
+    cached_tokens: int = 0
     completion_tokens: int = 0
+    dollars: float = 0.0
+    unpriced: int = 0
     first: str | None = None
     last: str | None = None
 
     def add(self, attempt: int, answer: Mapping[str, Any]) -> None:
-        """Count one call."""
-        self.calls += 1
+        """Count one answer."""
+        prompt_tokens = int(answer.get("prompt_tokens") or 0)
+        completion_tokens = int(answer.get("completion_tokens") or 0)
+        # The first answer of a call bears its prompt; a server that counts no tokens leaves each to be a call.
+        self.calls += prompt_tokens > 0 or not completion_tokens
+        self.answers += 1
+        self.in_batch += bool(answer.get("batch"))
         self.repeated += attempt > 0
         self.cut += answer.get("stop_reason") == "length"
         self.refused += answer.get("stop_reason") in ("refusal", "filtered")
-        self.prompt_tokens += int(answer.get("prompt_tokens") or 0)
-        self.completion_tokens += int(answer.get("completion_tokens") or 0)
+        self.prompt_tokens += prompt_tokens
+        self.cached_tokens += int(answer.get("cached_tokens") or 0)
+        self.completion_tokens += completion_tokens
+        dollars = answer.get("dollars")
+        self.dollars += float(dollars or 0)
+        self.unpriced += dollars is None
         date = answer.get("date")
         if date:
             self.first = min(self.first or date, date)

@@ -58,8 +58,12 @@ class ScoreFigure:
 def figures(results: Results) -> list[ScoreFigure]:
     """The figures of every task and metric: over the judges first where there are several, then by judge."""
     plan = results.plan
-    judges = [ALL_JUDGES, *plan.judges] if len(plan.judges) > 1 else list(plan.judges)
-    return [_figure(results, task, metric, judge) for task in plan.tasks for metric in plan.metrics for judge in judges]
+    return [
+        _figure(results, name, metric, judge)
+        for name, task in plan.tasks.items()
+        for metric in plan.metrics
+        for judge in ([ALL_JUDGES, *task.judges] if len(task.judges) > 1 else task.judges)
+    ]
 
 
 def _figure(results: Results, name: str, metric: str, judge: str) -> ScoreFigure:
@@ -70,7 +74,7 @@ def _figure(results: Results, name: str, metric: str, judge: str) -> ScoreFigure
         for generator in task.generators
     )
     volumes = {volume for row in rows for panel in row for curve in panel.curves for volume, _ in curve.points}
-    asked = plan.judges if judge == ALL_JUDGES else (judge,)
+    asked = task.judges if judge == ALL_JUDGES else (judge,)
     simulated = plan.simulated([*task.generators, *asked, task.reference])
     return ScoreFigure(
         task=name,
@@ -84,8 +88,10 @@ def _figure(results: Results, name: str, metric: str, judge: str) -> ScoreFigure
 
 
 def _panel(results: Results, task: str, generator: str, criterion: Criterion, judge: str) -> Panel:
+    judges = results.plan.tasks[task].judges
+
     def one(scores: Iterable[Score]) -> Score | None:
-        return next(iter(select(by_judge(scores, judge, results.plan.judges), criterion)), None)
+        return next(iter(select(by_judge(scores, judge, judges), criterion)), None)
 
     runs = [run for run in results.runs if (run.name.task, run.name.generator) == (task, generator)]
     cycles = {run.name.model: run.cycles for run in runs}
@@ -99,7 +105,7 @@ def _panel(results: Results, task: str, generator: str, criterion: Criterion, ju
         generator=generator,
         curves=tuple(curves),
         service=one(results.of_reference(task)),
-        threshold=_threshold(runs, criterion, judge if len(results.plan.judges) > 1 else None),
+        threshold=_threshold(runs, criterion, judge if len(judges) > 1 else None),
     )
 
 

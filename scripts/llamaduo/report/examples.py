@@ -44,7 +44,8 @@ def read_examples(reader: Reader, plan: Plan, run: Run) -> list[Example]:
     if run.last is None:
         return []
     schema = grades_schema(plan.metrics)
-    graded = {judge: reader.rows(run.last.folder / "grades" / f"{judge}.parquet", schema) for judge in plan.judges}
+    judges = plan.tasks[run.name.task].judges
+    graded = {judge: reader.rows(run.last.folder / "grades" / f"{judge}.parquet", schema) for judge in judges}
     graded = {judge: rows for judge, rows in graded.items() if rows}
     if not graded:
         rows = reader.rows(run.last.folder / "responses.parquet", RESPONSES)[:1]

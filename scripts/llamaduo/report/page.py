@@ -10,6 +10,7 @@ from markupsafe import Markup
 from llamaduo.report import funnel_plot, score_plot
 from llamaduo.report.baselines import Baseline
 from llamaduo.report.calls import Calls, read_calls
+from llamaduo.report.costs import read_costs
 from llamaduo.report.curves import ScoreFigure, figures
 from llamaduo.report.cycles import Cycle
 from llamaduo.report.examples import read_examples
@@ -68,6 +69,8 @@ def render(results_folder: Path, plan: Plan, state: Path | None) -> str:
         reasons=list(dict.fromkeys(reason for pool in pools for reason in pool.reasons)),
         funnel=_funnel(plan, pools),
         calls=calls,
+        dollars=[(word, _dollars(calls, simulated)) for word, simulated in (("paid", False), ("simulated", True))],
+        costs=read_costs(reader),
         total=_total,
         deployed=[run for run in results.runs if run.deployment],
         examples=examples,
@@ -90,6 +93,7 @@ def _environment() -> Environment:
         "verdict": verdict_in_words,
         "date": _date,
         "plain": _plain,
+        "usd": _usd,
     }
     environment.globals |= {"ALL_JUDGES": ALL_JUDGES}
     return environment
@@ -116,6 +120,17 @@ def _plain(value: str | float | bool) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _usd(dollars: float) -> str:
+    """US dollars to the cent, or further where there is less than one."""
+    return f"{dollars:,.2f}" if dollars >= 1 or not dollars else f"{dollars:.4f}"
+
+
+def _dollars(calls: Sequence[Calls], simulated: bool) -> tuple[float, int]:
+    """What real or simulated services charged, and how many of their answers had no price."""
+    asked = [each for each in calls if each.simulated == simulated]
+    return sum(each.dollars for each in asked), sum(each.unpriced for each in asked)
 
 
 def _total(calls: Sequence[Calls], name: str) -> int:

@@ -29,7 +29,8 @@ class RunName:
 class Task:
     """A task of the config: its generators, the volumes of its cycles, ascending, and who is compared with it.
 
-    `reference` is the service LLM that must be matched, `baseline_services` all whose own responses are graded.
+    `reference` is the service LLM that must be matched, `baseline_services` all whose own responses are graded,
+    `judges` those that the task allows.
     """
 
     name: str
@@ -37,6 +38,7 @@ class Task:
     volumes: tuple[int, ...]
     reference: str
     baseline_services: tuple[str, ...]
+    judges: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -112,4 +114,5 @@ def _task(name: str, config: Config) -> Task:
     task, services = config.tasks[name], config.baseline_services(name)
     if config.decision.needs_service:
         services = list(dict.fromkeys([task.reference, *services]))  # the decisions rest on it
-    return Task(name, tuple(task.generators), tuple(task.volumes), task.reference, tuple(services))
+    judges = tuple(config.judges_of(name))
+    return Task(name, tuple(task.generators), tuple(task.volumes), task.reference, tuple(services), judges)

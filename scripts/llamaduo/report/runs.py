@@ -68,7 +68,7 @@ def _read_run(reader: Reader, plan: Plan, name: RunName) -> Run:
     last = (cycles[closed].decision if closed is not None else None) or {}
     deployed = _read_deployment(reader, name)
     converged = last.get("verdict") == "converged"
-    missing = _missing(cycles, closed, plan.judges)
+    missing = _missing(cycles, closed, plan.tasks[name.task].judges)
     verdict_file = reader.results / "runs" / name.task / name.generator / name.model / "verdict.json"
     if last and not verdict_file.is_file():
         missing.append("the run has ended, but its verdict.json is not there")
@@ -102,7 +102,7 @@ def _read_elsewhere(reader: Reader, plan: Plan, name: RunName) -> Run:
         volume=None,
         trained=0,
         cycles=(cycle,) if cycle.exists else (),
-        missing=() if decision else (gap(cycle, plan.judges),),
+        missing=() if decision else (gap(cycle, plan.tasks[name.task].judges),),
         deployment=None,
     )
 

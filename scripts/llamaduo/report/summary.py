@@ -31,12 +31,12 @@ def entries(results: Results, run: Run, criterion: Criterion) -> list[Entry]:
     if run.last is None:
         return []
     plan, decided = results.plan, select(run.last.criteria, criterion)
-    several = len(plan.judges) > 1
-    measured = by_judge(run.last.scores, ALL_JUDGES if several else "".join(plan.judges), plan.judges)
+    judges = plan.tasks[run.name.task].judges
+    measured = by_judge(run.last.scores, ALL_JUDGES if len(judges) > 1 else "".join(judges), judges)
     service = results.of_reference(run.name.task)
     untuned = () if run.tuned_elsewhere else results.as_it_came(run.name.task, run.name.model)
     return [
-        Entry(score.judge, score, _value(service, score, plan), _value(untuned, score, plan))
+        Entry(score.judge, score, _value(service, score, judges), _value(untuned, score, judges))
         for score in decided or select(measured, criterion)
     ]
 
@@ -66,7 +66,7 @@ def terminal_table(results: Results) -> str:
 def _score_lines(results: Results, run: Run) -> list[list[str]]:
     """Lines of the name of a metric (and a judge, where they decide one by one), V and C."""
     lines = []
-    single = len(results.plan.judges) == 1
+    single = len(results.plan.tasks[run.name.task].judges) == 1
     for metric in results.plan.metrics:
         columns = [
             {ALL_JUDGES if single else entry.judge: _line(entry) for entry in entries(results, run, criterion)}
@@ -107,6 +107,6 @@ def _marked(plan: Plan, service: str) -> str:
     return f"{service}*" if plan.simulated([service]) else service
 
 
-def _value(scores: Sequence[Score], like: Score, plan: Plan) -> float | None:
-    found = select(by_judge(scores, like.judge, plan.judges), like.criterion)
+def _value(scores: Sequence[Score], like: Score, judges: Sequence[str]) -> float | None:
+    found = select(by_judge(scores, like.judge, judges), like.criterion)
     return found[0].value if found else None

@@ -1,40 +1,24 @@
-"""One chunk of synthesis: ask the generator, and make rows of what it wrote."""
+"""One chunk of synthesis: what the generator is asked, and the rows of what it wrote."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.messages import Message
 from llamaduo.prompts import PromptText
-from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Outcome, Request
-from llamaduo.synthesis.answers import Pair, Written, read_answer
+from llamaduo.synthesis.answers import Pair, Written
 from llamaduo.synthesis.prompt import SCHEMA, generator_turns
 from llamaduo.synthesis.seeds import Call, system_turn
 from llamaduo.tables import Row
 from llamaduo.text import storable
 
 
-def synthesize(
-    calls: Sequence[Call],
-    *,
-    generator: str,
-    service: ServiceSettings,
-    settings: SynthesisSettings,
-    prompts: PromptText,
-    topic: str,
-    journal: Path,
-    label: str,
-    earlier: Sequence[Path] = (),
-) -> list[Row]:
-    """Make the calls and return their rows under `SYNTHESIS`, in the order of calls and positions.
-
-    `earlier` are the journals of other chunks, whose answers count too: after a change of the chunks' size a call may
-    stand in another one's. Raises `InputError` for a missing key and `ServiceError` when the service cannot be used;
-    what was paid for by then is in the journal.
-    """
-    requests = [
+def requests(
+    calls: Sequence[Call], service: ServiceSettings, settings: SynthesisSettings, prompts: PromptText, topic: str
+) -> list[Request]:
+    """What the generator is asked in these calls, in their order."""
+    return [
         Request(
             messages=generator_turns(prompts, call.seeds, topic, settings.pairs_per_call),
             json_schema=SCHEMA,
@@ -43,7 +27,10 @@ def synthesize(
         )
         for call in calls
     ]
-    outcomes = ask_all(generator, service, requests, read_answer, journal, label, earlier)
+
+
+def rows(calls: Sequence[Call], generator: str, outcomes: Sequence[Outcome[Written]]) -> list[Row]:
+    """What came of the calls, under `SYNTHESIS`, in the order of calls and positions."""
     return [row for call, outcome in zip(calls, outcomes, strict=True) for row in call_rows(call, generator, outcome)]
 
 

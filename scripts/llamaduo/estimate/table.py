@@ -1,0 +1,125 @@
+"""An estimate as text, for the terminal, and as plain values, for a file."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from tabulate import tabulate
+
+from llamaduo.config.root import Config
+from llamaduo.estimate.privacy import Sent
+from llamaduo.estimate.work import Line, Work
+
+COUNTED = ("jobs", "calls", "prompt_tokens", "completion_tokens", "gpu_hours", "disk")
+UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
+
+
+@dataclass(frozen=True)
+class Sum:
+    """Lines added up: `dollars` of real services, `simulated_dollars` of the others; `unpriced`: without a price."""
+
+    jobs: int
+    calls: int
+    prompt_tokens: int
+    completion_tokens: int
+    dollars: float
+    simulated_dollars: float
+    unpriced: tuple[str, ...]
+    gpu_hours: float
+    disk: float
+
+
+def added(lines: Iterable[Line]) -> Sum:
+    """The sum of lines."""
+    lines = list(lines)
+    asked = [line for line in lines if line.calls]
+    return Sum(
+        **{name: sum(getattr(line, name) for line in lines) for name in COUNTED},
+        dollars=sum(line.dollars or 0.0 for line in asked if not line.simulated),
+        simulated_dollars=sum(line.dollars or 0.0 for line in asked if line.simulated),
+        unpriced=tuple(dict.fromkeys(line.who for line in asked if line.dollars is None and not line.simulated)),
+    )
+
+
+def text(works: Sequence[Work], config: Config, sent: Sequence[Sent], notes: Sequence[str]) -> str:
+    """Both bounds side by side, by stage and by service, what is sent where, and what it all rests on."""
+    stages = _table("stage", works, lambda line: (line.stage, line.who if line.calls else ""))
+    services = _table("service", works, lambda line: (line.who, "") if line.calls else None)
+    total = _table("", works, lambda _: ("all", ""))
+    tasks: dict[tuple[str, ...], list[str]] = {}
+    for each in sent:
+        tasks.setdefault((_marked(config, each.service), each.provider, each.role, each.fields), []).append(each.task)
+    fields = tabulate(
+        [[service, where, role, what, ", ".join(names)] for (service, where, role, what), names in tasks.items()],
+        ["service", "where", "role", "what it is sent", "of the tasks"],
+        tablefmt="simple",
+    )
+    parts = ["Lower bound – upper bound", stages, services, total, "What is sent where", fields, *notes]
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def values(works: Sequence[Work], sent: Sequence[Sent], notes: Sequence[str]) -> dict[str, Any]:
+    """The same as plain values, for JSON."""
+    return {
+        **{work.bound: {"total": asdict(added(work.lines)), "lines": list(map(asdict, work.lines))} for work in works},
+        "sent": list(map(asdict, sent)),
+        "notes": list(notes),
+    }
+
+
+def _table(title: str, works: Sequence[Work], group: Callable[[Line], tuple[str, str] | None]) -> str:
+    keys = dict.fromkeys(key for work in works for line in work.lines if (key := group(line)) is not None)
+    rows = []
+    for key in keys:
+        sums = [added(line for line in work.lines if group(line) == key) for work in works]
+        name = " ".join(part for part in key if part)
+        rows.append([name, *(_range([_shown(each, column) for each in sums]) for column in COLUMNS)])
+    columns = [title, *COLUMNS]
+    return tabulate(rows, columns, tablefmt="simple", colalign=["left"] + ["right"] * len(COLUMNS)) if rows else ""
+
+
+COLUMNS = ("jobs", "calls", "prompt tokens", "answer tokens", "dollars", "GPU hours", "disk")
+
+
+def _shown(total: Sum, column: str) -> str:
+    if column == "dollars":
+        return dollars(total)
+    if column == "GPU hours":
+        return "" if not total.gpu_hours else f"{total.gpu_hours:,.1f}"
+    if column == "disk":
+        return size(total.disk)
+    number = {
+        "jobs": total.jobs,
+        "calls": total.calls,
+        "prompt tokens": total.prompt_tokens,
+        "answer tokens": total.completion_tokens,
+    }[column]
+    return f"{number:,}" if number else ""
+
+
+def dollars(total: Sum) -> str:
+    """Dollars, those that nobody is charged marked; a question mark where some price is not known."""
+    if not total.calls:
+        return ""
+    parts = [f"{total.dollars:,.2f}"] if total.dollars else []
+    parts += [f"{total.simulated_dollars:,.2f} simulated"] if total.simulated_dollars else []
+    parts += ["?"] if total.unpriced else []
+    return " + ".join(parts) or "0.00"
+
+
+def size(count: float) -> str:
+    """Bytes in a unit that fits."""
+    for unit, name in UNITS:
+        if count >= unit:
+            return f"{count / unit:,.1f} {name}"
+    return "" if not count else f"{count:.0f} B"
+
+
+def _range(bounds: Sequence[str]) -> str:
+    if len(set(bounds)) == 1:
+        return bounds[0]
+    return " – ".join(bound or "0" for bound in bounds)
+
+
+def _marked(config: Config, name: str) -> str:
+    return f"{name} (simulated)" if config.services[name].is_simulated else name

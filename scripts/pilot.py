@@ -1,0 +1,57 @@
+"""Make the first real calls of a workflow, and say from them what the whole will cost."""
+
+from pathlib import Path
+
+from llamaduo.config.budget import BudgetSettings
+from llamaduo.program import run
+
+LONGEST_SAMPLE = 1500
+
+
+def main(*, config: Path, results: Path, state: Path, budget: BudgetSettings | None = None) -> None:
+    """Ask every generator for 50 pairs and every judge for 20 grades, and estimate the rest by them.
+
+    What is asked is what the workflow asks first, in its own journals, so nothing is paid for twice.
+
+    Args:
+        config: the config, in YAML or JSON
+        results: the results folder, with every task's splits; costs and yields go into its folder pilot
+        state: the state folder, with the journals
+        budget: what all steps of the workflow may spend; the pilot stops before the call that would exceed it
+    """
+    from llamaduo.config.load import load
+    from llamaduo.estimate.calls import call_sizes
+    from llamaduo.estimate.data import read_data
+    from llamaduo.estimate.measured import PILOT, YIELDS, read_measured
+    from llamaduo.estimate.notes import notes, spent
+    from llamaduo.estimate.pilot import pilot
+    from llamaduo.estimate.privacy import sent
+    from llamaduo.estimate.table import text
+    from llamaduo.estimate.work import estimate
+    from llamaduo.files import write_json
+    from llamaduo.prompts import load as load_prompts
+    from llamaduo.schemas.costs import COSTS
+    from llamaduo.schemas.coverage import COVERAGE
+    from llamaduo.tables import read_rows, write_rows
+
+    settings, coverage = load(config), results / "coverage"
+    prompts = load_prompts(Path(settings.prompts))
+    train, test = (
+        {task: read_rows(coverage / task / f"{split}.parquet", COVERAGE) for task in settings.tasks}
+        for split in ("train", "test")
+    )
+    found = pilot(settings, prompts, train, test, state / "journal", budget)
+    write_rows(results / PILOT, found.costs, COSTS)
+    write_json(results / YIELDS, found.yields)
+    for sample in found.samples:
+        simulated = " (simulated)" if settings.services[sample.service].is_simulated else ""
+        print(f"--- {sample.task}: {sample.role} {sample.service}{simulated}\n{sample.text[:LONGEST_SAMPLE]}\n")
+    data, measured = read_data(settings, results), read_measured(settings, results)
+    sizes = call_sizes(settings, prompts, data, measured.sizes)
+    works = estimate(settings, data, sizes, measured.yields)
+    told = [*notes(settings, works, data, sizes, measured.yields), spent(settings, results, state)]
+    print(text(works, settings, sent(settings), told), end="")
+
+
+if __name__ == "__main__":
+    run(main, __doc__)
