@@ -49,26 +49,29 @@ checkpoint curate:
         pool=results("synthesis/{task}/{generator}/chunks-{chunks}/pool.parquet"),
         rejected=results("synthesis/{task}/{generator}/chunks-{chunks}/rejected.parquet"),
         funnel=results("synthesis/{task}/{generator}/chunks-{chunks}/funnel.json"),
+        diversity=results("synthesis/{task}/{generator}/chunks-{chunks}/diversity.json"),
     log:
         log_file("synthesis/{task}/{generator}/chunks-{chunks}"),
     benchmark:
         benchmark_file("synthesis/{task}/{generator}/chunks-{chunks}")
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: 2
     resources:
-        mem_mb=8000,
-        runtime=240,
+        mem_mb=6000,
+        runtime=60,
     params:
         program=program("curate.py"),
         code=fingerprint("curate.py"),
         settings=settings(CONFIG.curation),
+        state=state("curation/{task}/{generator}"),
     message:
         "Curate {wildcards.chunks} chunks: {wildcards.task} by {wildcards.generator}"
     shell:
         "{params.program} --input {input.chunks} --train {input.train} --test {input.test} "
         "--settings {params.settings:q} --output {output.pool} --rejected {output.rejected} "
-        "--funnel {output.funnel} 2>&1 | tee {log}"
+        "--funnel {output.funnel} --diversity {output.diversity} "
+        "--state {params.state} --threads {threads} 2>&1 | tee {log}"
 
 
 checkpoint measure_pool:

@@ -13,12 +13,15 @@ def main(
     output: Path,
     rejected: Path | None = None,
     funnel: Path | None = None,
+    diversity: Path | None = None,
     train: Path | None = None,
     test: Path | None = None,
     pool: Path | None = None,
     settings: CurationSettings = CurationSettings(),  # noqa: B008 - frozen
     filters: str | None = None,
     rouge_threshold: float | None = None,
+    state: Path | None = None,
+    threads: int | None = None,
 ) -> None:
     """Write the rows that are kept, in input order with all their columns.
 
@@ -28,6 +31,7 @@ def main(
         output: The rows kept; .parquet, or .jsonl.
         rejected: The other rows, with reason, matched_id and score; .parquet, or .jsonl.
         funnel: How many rows each stage left and each reason took, as JSON.
+        diversity: How varied the kept rows are, and what each input file added, as JSON.
         train: Pairs that the kept rows are not to repeat: the train split.
         test: Pairs that must not leak into the kept rows: the test split.
         pool: Rows that were kept earlier and are not to be repeated.
@@ -35,28 +39,24 @@ def main(
         filters: Which filters to use, separated by commas: rules, exact, minhash, novelty, decontamination.
         rouge_threshold: ROUGE-L F (0 to 1) of the instruction above which a row is not novel; in place of that of
             the settings.
+        state: Folder in which decisions and indexes are remembered, so that more input files after the same ones go
+            on from there. It can be removed at any time.
+        threads: Threads that compare rows, by default one per processor core of this process. They change no result.
     """
-    from llamaduo.curation.pair_files import check_format, read_pair_files
-    from llamaduo.files import write_json
+    from llamaduo.curation.curate_files import curate_files
+    from llamaduo.curation.pair_files import check_format
 
     if rouge_threshold is not None:
         if not 0 <= rouge_threshold <= 1:
             raise InputError(f"rouge_threshold: {rouge_threshold:g} is not between 0 and 1")
         settings = settings.model_copy(update={"rouge_threshold": rouge_threshold})
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: {threads} is not 1 or more")
     names = settings.filters if filters is None else _filter_names(filters)
     for path in filter(None, (output, rejected)):
         check_format(path)
-    pairs = read_pair_files(input)
-    known = {path: read_pair_files([path]).rows if path else [] for path in (train, test, pool)}
-
-    from llamaduo.curation.curate import curate
-
-    curated = curate(pairs.rows, known[train], known[test], settings, names, pool=known[pool])
-    pairs.write(output, curated.kept)
-    if rejected is not None:
-        pairs.write_rejected(rejected, curated.rejected)
-    if funnel is not None:
-        write_json(funnel, curated.funnel)
+    curated = curate_files(input, train, test, pool, settings, names, state, threads)
+    curated.write(output, rejected, funnel, diversity)
     print("curate:", ", ".join(f"{stage['stage']} {stage['rows']}" for stage in curated.funnel["stages"]))
 
 

@@ -195,7 +195,22 @@ class ResultsFolder:
             "accepted": accepted,
             "reasons": dict(sorted(reasons.items())),
         }
-        write_json(self.results / "synthesis" / task / generator / f"chunks-{chunks}" / "funnel.json", funnel)
+        folder = self.results / "synthesis" / task / generator / f"chunks-{chunks}"
+        write_json(folder / "funnel.json", funnel)
+        words = {"words": 9000, "distinct_1": 0.125, "distinct_2": 0.5, "distinct_3": 0.75}
+        each = {"rows": 150, "accepted": accepted // chunks, "repeated": 20, "trigrams": 1000}
+        diversity = {
+            "rows": accepted,
+            "instruction": words,
+            "response": words,
+            "openings": {"distinct": 321, "most_frequent": [{"words": f"write {HOSTILE}", "rows": 77}]},
+            "chunks": [each | {"new_trigrams": 1000 - 50 * number} for number in range(chunks)],
+        }
+        write_json(folder / "diversity.json", diversity)
+
+    def measured(self, task: str, generator: str, volume: int, chunks: int) -> None:
+        """Say which pool a volume is drawn from."""
+        write_json(self.results / "synthesis" / task / generator / f"volume-{volume}.json", {"chunks": chunks})
 
     def journal(self, place: str, service: str, calls: int, **answer: Any) -> Path:
         """A journal of so many calls; every fifth was asked a second time."""

@@ -1,13 +1,14 @@
 """Rows that repeat the test split are found by substring, n-grams and ROUGE-L, in the instruction and the response."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamaduo.config.curation import DecontaminationSettings
 from llamaduo.curation.decontamination import DecontaminationFilter
-from llamaduo.curation.novelty import RougeTokens
 from llamaduo.curation.pairs import Pair
+from llamaduo.curation.rouge_tokens import RougeTokens
+from llamaduo.curation.word_hashes import WordHashes
 
 TEST = [
     Pair(
@@ -24,9 +25,18 @@ TEST = [
 ]
 
 
+def rejection_of(pair, test, compiled=False, **settings):
+    tokens = RougeTokens(False, 50)
+    step = DecontaminationFilter(test, DecontaminationSettings(**settings), tokens, WordHashes(), 1, compiled)
+    sure = step.look_at([pair], [0])
+    assert bool(sure) == (step.check(0) is not None)
+    return step.check(0)
+
+
 def found(instruction, response="An answer to something else.", **settings):
-    step = DecontaminationFilter(TEST, DecontaminationSettings(**settings), RougeTokens(False, 50))
-    rejection = step.check(Pair("new", instruction, response))
+    pair = Pair("new", instruction, response)
+    rejection = rejection_of(pair, TEST, **settings)
+    assert rejection_of(pair, TEST, compiled=True, **settings) == rejection
     return rejection and (rejection.reason, rejection.matched_id)
 
 
@@ -85,17 +95,16 @@ def test_share_of_words_covered_is_what_counts():
 
 
 def test_without_a_test_split_nothing_is_found():
-    step = DecontaminationFilter([], DecontaminationSettings(), RougeTokens(False, 50))
-    assert step.check(Pair("new", "Why is the sky blue?", "Because.")) is None
+    assert rejection_of(Pair("new", "Why is the sky blue?", "Because."), []) is None
 
 
-sentences = st.lists(st.sampled_from("ab"), max_size=14).map(" ".join)
+sentences = st.lists(st.sampled_from(["a", "b", "ab", "ba"]), max_size=14).map(" ".join)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(sentences, sentences), min_size=1, max_size=4), sentences, sentences)
 def test_substrings_are_those_of_a_plain_search(test, instruction, response):
     pairs = [Pair(str(number), *texts) for number, texts in enumerate(test)]
-    step = DecontaminationFilter(pairs, DecontaminationSettings(ngram=3), RougeTokens(False, 50))
 
     def contains(inner, outer):
         return len(inner.split()) >= 3 and inner in outer
@@ -113,6 +122,6 @@ def test_substrings_are_those_of_a_plain_search(test, instruction, response):
         ),
         None,
     )
-    rejection = step.check(Pair("new", instruction, response))
+    rejection = rejection_of(Pair("new", instruction, response), pairs, ngram=3)
     substring = rejection is not None and rejection.reason == "contaminated_substring"
     assert (rejection.matched_id if substring else None) == expected

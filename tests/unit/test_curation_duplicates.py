@@ -1,18 +1,39 @@
 """Exact and near duplicates of whole pairs: the earliest of them is named."""
 
 import random
+from itertools import pairwise
 
 import numpy as np
 import pytest
+from curation_oracles import OneByOne
+from datasketch import MinHash
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llamaduo.config.curation import MinHashSettings
+from llamaduo.curation import minhash_kernels
 from llamaduo.curation.exact import ExactFilter
-from llamaduo.curation.minhash import MinHashFilter, hashed_shingles, jaccard
+from llamaduo.curation.lsh_index import CompiledLshIndex
+from llamaduo.curation.minhash import MinHashFilter
 from llamaduo.curation.pairs import Pair, Rejection
+from llamaduo.curation.plain_lsh_index import PlainLshIndex, empty_sketch, jaccard
+from llamaduo.curation.word_hashes import WordHashes, ngram_hashes
+
+both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
+
+
+def exact():
+    identifiers = []
+    return OneByOne(ExactFilter(identifiers), identifiers)
+
+
+def minhash(compiled, **options):
+    identifiers = []
+    return OneByOne(MinHashFilter(MinHashSettings(**options), identifiers, WordHashes(), 1, compiled), identifiers)
 
 
 def test_exact_duplicates_are_equal_in_both_texts_once_normalised():
-    step = ExactFilter()
+    step = exact()
     step.add(Pair("a", "Say Hello", "Hello!"))
     step.add(Pair("b", "say hello", "hello!"))
     assert step.check(Pair("c", "  say   HELLO ", "ｈello!")) == Rejection("exact_duplicate", "a", 1.0)
@@ -20,7 +41,7 @@ def test_exact_duplicates_are_equal_in_both_texts_once_normalised():
 
 
 def test_texts_do_not_run_into_each_other():
-    step = ExactFilter()
+    step = exact()
     step.add(Pair("a", "one two", "three"))
     assert step.check(Pair("b", "one", "two three")) is None
     assert step.check(Pair("b", "one twothree", "")) is None
@@ -30,27 +51,93 @@ def numbered(words):
     return " ".join(f"w{word}" for word in words)
 
 
+def shingles(words, length=3):
+    return np.unique(ngram_hashes(*WordHashes().rows([words]), length, True)[0])
+
+
 def test_jaccard_is_that_of_the_sets_of_shingles():
     first, second = list("abcde"), list("abcdx")
     sets = [{tuple(words[at : at + 3]) for at in range(3)} for words in (first, second)]
     expected = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-    assert jaccard(hashed_shingles(first, 3), hashed_shingles(second, 3)) == expected == 0.5
-    assert jaccard(hashed_shingles(["a"], 3), hashed_shingles(["a"], 3)) == 1
-    assert hashed_shingles([], 3).size == 0
+    assert jaccard(shingles(first), shingles(second)) == expected == 0.5
+    assert jaccard(shingles(["a"]), shingles(["a"])) == 1
+    assert shingles([]).size == 0
 
 
-@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
-def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_are_missed(threshold):
+words = st.lists(st.sampled_from(["a", "b", "c", "ä", "東"]), max_size=9)
+
+
+@settings(deadline=None)
+@given(st.lists(words, max_size=6), st.integers(1, 5), st.booleans())
+def test_runs_of_words_have_equal_hashes_just_when_they_are_equal(rows, length, whole_if_short):
+    hashes, starts = ngram_hashes(*WordHashes().rows(rows), length, whole_if_short)
+    found = [hashes[start:end].tolist() for start, end in pairwise(starts.tolist())]
+    runs = [[tuple(row[at : at + length]) for at in range(len(row) - length + 1)] for row in rows]
+    if whole_if_short:
+        runs = [run or ([tuple(row)] if row else []) for run, row in zip(runs, rows, strict=True)]
+    assert [len(each) for each in found] == [len(each) for each in runs]
+    pairs = {
+        (run, number)
+        for row, numbers in zip(runs, found, strict=True)
+        for run, number in zip(row, numbers, strict=True)
+    }
+    assert len({run for run, _ in pairs}) == len({number for _, number in pairs}) == len(pairs)
+
+
+@settings(deadline=None)
+@given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30), st.sampled_from([16, 128]))
+def test_sketches_are_those_of_datasketch(values, permutations):
+    expected: MinHash = empty_sketch(permutations)
+    expected.update_batch([value & 0xFFFFFFFF for value in values])
+    found = np.empty(permutations, np.uint32)
+    minhash_kernels.sketch(np.array(values, np.uint64), *map(np.array, expected.permutations), found)
+    assert found.tolist() == expected.hashvalues.tolist()
+
+
+def near_rows(rows):
     generator = random.Random(1)
-    step = MinHashFilter(MinHashSettings(threshold=threshold))
+    found = [[generator.randrange(200) for _ in range(40)]]
+    while len(found) < rows:
+        original = generator.choice(found)
+        changed = [word if generator.random() > 0.04 else generator.randrange(10**6) for word in original]
+        found.append(
+            changed if generator.random() < 0.7 else [generator.randrange(200) for _ in range(generator.randrange(40))]
+        )
+    return [[f"w{word}" for word in row] for row in found]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.sampled_from([0.3, 0.5, 0.8, 0.95]), st.integers(1, 600), st.integers(1, 3), st.sampled_from([16, 64, 128]))
+def test_near_duplicates_are_those_that_datasketch_finds(threshold, batch_rows, threads, permutations):
+    rows, chosen = near_rows(600), MinHashSettings(threshold=threshold, permutations=permutations)
+    found = []
+    for index in (PlainLshIndex(chosen), CompiledLshIndex(chosen, threads)):
+        matches = []
+        for start in range(0, len(rows), batch_rows):
+            batch = rows[start : start + batch_rows]
+            index.look_at(*ngram_hashes(*WordHashes().rows(batch), 3, True))
+            for row in range(len(batch)):
+                matches.append(index.match(row))
+                if matches[-1] is None:
+                    index.add(row)
+        found.append(matches)
+    assert found[0] == found[1]
+    assert sum(match is not None for match in found[0]) > 20
+
+
+@both
+@pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
+def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_are_missed(threshold, compiled):
+    generator = random.Random(1)
+    step = minhash(compiled, threshold=threshold)
     found = true = 0
     for number in range(150):
         words = [generator.randrange(10**9) for _ in range(60)]
         changed = [word if generator.random() > 0.06 else generator.randrange(10**9) for word in words]
         step.add(Pair(str(number), numbered(words[:40]), numbered(words[40:])))
         near = Pair("b", numbered(changed[:40]), numbered(changed[40:]))
-        shingles = [{tuple(row[at : at + 3]) for at in range(58)} for row in (words, changed)]
-        similarity = len(shingles[0] & shingles[1]) / len(shingles[0] | shingles[1])
+        sets = [{tuple(row[at : at + 3]) for at in range(58)} for row in (words, changed)]
+        similarity = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
         rejection = step.check(near)
         true += similarity >= threshold
         if rejection:
@@ -60,8 +147,9 @@ def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_a
     assert found >= 0.9 * true
 
 
-def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not():
-    step = MinHashFilter(MinHashSettings())
+@both
+def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not(compiled):
+    step = minhash(compiled)
     step.add(Pair("a", "フランスの首都はどこですか。", "パリです。"))
     step.add(Pair("b", "", ""))
     assert step.check(Pair("c", "フランスの首都はどこですか", "パリです！")).matched_id == "a"
@@ -69,15 +157,10 @@ def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not():
     assert step.check(Pair("c", "😀", "")) is None
 
 
-def test_the_earliest_near_duplicate_is_named():
-    step = MinHashFilter(MinHashSettings(threshold=0.5))
+@both
+def test_the_earliest_near_duplicate_is_named(compiled):
+    step = minhash(compiled, threshold=0.5)
     words = list(range(50))
     step.add(Pair("first", numbered(words), "x"))
     step.add(Pair("closer", numbered([*words, 99]), "x"))
     assert step.check(Pair("c", numbered([*words, 99]), "x")).matched_id == "first"
-
-
-def test_shingles_are_sorted_and_distinct():
-    shingles = hashed_shingles(["a", "b"] * 10, 2)
-    assert len(shingles) == 2
-    assert np.all(np.diff(shingles.astype(object)) > 0)

@@ -1,18 +1,29 @@
 """Novelty decides exactly as a plain loop over rouge-score does, and says what it compares in other scripts."""
 
 import random
-from functools import cache
 
+import numpy as np
 import pytest
+from curation_oracles import (
+    OneByOne,
+    by_filter,
+    by_lcs_library,
+    by_rouge_score,
+    needs_real_data,
+    real_instructions,
+    scorer,
+)
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from rouge_score.rouge_scorer import RougeScorer
 
 from llamaduo.curation.lcs import lcs_length, positions, rouge_l
-from llamaduo.curation.novelty import LARGEST_COUNT, NoveltyFilter, RougeIndex, RougeTokens
+from llamaduo.curation.novelty import NoveltyFilter, rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
+from llamaduo.curation.plain_rouge_index import LARGEST_COUNT
+from llamaduo.curation.rouge_tokens import RougeTokens, TokenTexts
 
 THRESHOLDS = (0.5, 0.7, 0.9)
+both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
 
 
 def table_lcs(first, second):
@@ -24,89 +35,140 @@ def table_lcs(first, second):
     return row[-1]
 
 
-@cache
-def scorer(stemmer):
-    return RougeScorer(["rougeL"], use_stemmer=stemmer)
-
-
-def by_rouge_score(texts, threshold, stemmer=False):
-    """Each text's decision by a plain loop: None, or the earliest kept text above the threshold and the score."""
-    kept, decisions = [], []
-    for text in texts:
-        scores = ((at, scorer(stemmer).score(texts[at], text)["rougeL"].fmeasure) for at in kept)
-        decisions.append(next(((str(at), score) for at, score in scores if score > threshold), None))
-        if decisions[-1] is None:
-            kept.append(len(decisions) - 1)
-    return decisions
-
-
-def by_filter(texts, threshold, stemmer=False, other_scripts=50):
-    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts))
-    decisions = []
-    for at, text in enumerate(texts):
-        pair = Pair(str(at), text, "")
-        rejection = step.check(pair)
-        decisions.append(rejection and (rejection.matched_id, rejection.score))
-        if rejection is None:
-            step.add(pair)
-    return decisions
-
-
 tokens = st.lists(st.sampled_from("abcde"), max_size=80)
 
 
+@settings(deadline=None)
 @given(tokens, tokens)
 def test_lcs_length_is_that_of_the_table(first, second):
     assert lcs_length(positions(first), len(first), second) == table_lcs(first, second)
 
 
+@settings(deadline=None)
 @given(st.integers(1, 300), st.integers(1, 300), st.data())
 def test_score_is_symmetric_in_floating_point(first, second, data):
     common = data.draw(st.integers(0, min(first, second)))
     assert rouge_l(common, first, second) == rouge_l(common, second, first)
 
 
+@settings(deadline=None)
+@given(st.lists(st.text(max_size=40), max_size=5), st.booleans())
+def test_tokens_are_those_of_rouge_score(texts, stemmer):
+    texts = [text for text in [*texts, "İstanbul K\u212a ſ Running1 a_b"] if scorer(stemmer)._tokenizer.tokenize(text)]
+    found = RougeTokens(stemmer, 0)
+    numbered = found(texts)
+    rows = [[found.vocabulary[number] for number in numbered[row]] for row in range(len(texts))]
+    assert rows == [scorer(stemmer)._tokenizer.tokenize(text) for text in texts]
+
+
 few_words = st.lists(st.sampled_from(["the", "cat", "cats", "sat", "running", "Dog", "7", "Zoo!"]), max_size=12)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(few_words.map(" ".join), max_size=25), st.sampled_from([0, 0.25, *THRESHOLDS, 2 / 3, 1]), st.booleans())
-def test_decisions_are_those_of_rouge_score_on_near_texts(texts, threshold, stemmer):
-    assert by_filter(texts, threshold, stemmer) == by_rouge_score(texts, threshold, stemmer)
+@both
+@settings(max_examples=70, deadline=None)
+@given(
+    st.lists(few_words.map(" ".join), max_size=25),
+    st.sampled_from([0, 0.25, *THRESHOLDS, 2 / 3, 1]),
+    st.booleans(),
+    st.integers(1, 30),
+)
+def test_decisions_are_those_of_rouge_score_on_near_texts(compiled, texts, threshold, stemmer, batch_rows):
+    found = by_filter(texts, threshold, stemmer, compiled=compiled, batch_rows=batch_rows)
+    assert found == by_rouge_score(texts, threshold, stemmer)
 
 
-@settings(max_examples=150, deadline=None)
+@both
+@settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=15), st.sampled_from(THRESHOLDS))
-def test_decisions_are_those_of_rouge_score_on_any_text_that_has_its_tokens(texts, threshold):
+def test_decisions_are_those_of_rouge_score_on_any_text_that_has_its_tokens(compiled, texts, threshold):
     texts = [text for text in texts if scorer(False)._tokenizer.tokenize(text)]
-    assert by_filter(texts, threshold, other_scripts=0) == by_rouge_score(texts, threshold)
+    assert by_filter(texts, threshold, other_scripts=0, compiled=compiled) == by_rouge_score(texts, threshold)
 
 
-@pytest.mark.parametrize("stemmer", [False, True])
-@pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_decisions_are_those_of_rouge_score_on_edited_sentences(threshold, stemmer):
-    generator = random.Random(f"{threshold} {stemmer}")
+long_words = st.lists(st.integers(0, 30).map("w{}".format), min_size=50, max_size=300)
+
+
+@settings(max_examples=20, deadline=None)
+@given(
+    long_words, st.lists(st.tuples(st.integers(0, 299), st.integers(0, 40)), max_size=120), st.sampled_from(THRESHOLDS)
+)
+def test_decisions_are_those_of_rouge_score_on_texts_of_several_machine_words(words, edits, threshold):
+    changed = list(words)
+    for place, word in edits:
+        changed[place % len(changed)] = f"w{word}"
+    texts = [
+        " ".join(each) for each in (words, changed, words[len(words) // 3 :] + words[: len(words) // 3], changed[5:])
+    ]
+    assert by_filter(texts, threshold) == by_rouge_score(texts, threshold)
+
+
+def edited_sentences(seed, rows):
+    generator = random.Random(seed)
     vocabulary = [f"{stem}{ending}" for stem in ("jump", "walk", "talk", "climb") for ending in ("", "s", "ed", "ing")]
     vocabulary += [f"word{number}" for number in range(60)]
-    texts = [" ".join(generator.choices(vocabulary, k=generator.randrange(3, 25))) for _ in range(30)]
-    for _ in range(60):
+    texts = [" ".join(generator.choices(vocabulary, k=generator.randrange(3, 25))) for _ in range(rows // 3)]
+    while len(texts) < rows:
         words = generator.choice(texts).split()
         for _ in range(generator.randrange(4)):
             words[generator.randrange(len(words))] = generator.choice(vocabulary)
         start = generator.randrange(3)
         texts.append(" ".join(words[start:] + words[:start]) if len(words) > 3 else " ".join(words))
-    decisions = by_filter(texts, threshold, stemmer)
+    return texts
+
+
+@both
+@pytest.mark.parametrize("stemmer", [False, True])
+@pytest.mark.parametrize("threshold", THRESHOLDS)
+def test_decisions_are_those_of_rouge_score_on_edited_sentences(threshold, stemmer, compiled):
+    texts = edited_sentences(f"{threshold} {stemmer}", 90)
+    decisions = by_filter(texts, threshold, stemmer, compiled=compiled)
     assert decisions == by_rouge_score(texts, threshold, stemmer)
     assert 5 < sum(decision is not None for decision in decisions) < 80
 
 
-def test_the_threshold_itself_is_still_novel():
+def test_neither_batches_nor_threads_change_a_decision():
+    texts = edited_sentences("batches", 2000)
+    expected = by_filter(texts, 0.7, compiled=False)
+    for batch_rows, threads in ((1, 1), (7, 2), (500, 3), (2000, 4)):
+        assert by_filter(texts, 0.7, batch_rows=batch_rows, threads=threads) == expected
+
+
+@needs_real_data
+@pytest.mark.parametrize(
+    ("rows", "threshold", "stemmer"),
+    [(1000, 0.7, False), (300, 0.7, True), (300, 0.5, False), (300, 0.5, True), (300, 0.9, False), (300, 0.9, True)],
+)
+def test_decisions_on_real_rows_are_those_of_a_loop_over_rouge_score(rows, threshold, stemmer):
+    # rouge-score takes 20 ms for two texts of 300 words: so these are rows of at most 13 words.
+    texts = [text for text in real_instructions() if len(text.split()) <= 13][:rows]
+    assert by_filter(texts, threshold, stemmer) == by_rouge_score(texts, threshold, stemmer)
+
+
+@needs_real_data
+@pytest.mark.parametrize(
+    ("rows", "threshold", "stemmer"), [(5000, 0.7, False), (1000, 0.5, True), (1000, 0.7, True), (1000, 0.9, False)]
+)
+def test_decisions_on_real_rows_are_those_of_a_loop_over_an_exact_lcs(rows, threshold, stemmer):
+    texts = real_instructions()[:rows]
+    assert by_filter(texts, threshold, stemmer, batch_rows=1024) == by_lcs_library(texts, threshold, stemmer)
+
+
+@needs_real_data
+def test_of_40000_real_instructions_10861_are_kept():
+    decisions = by_filter(real_instructions(), 0.7, batch_rows=1024, threads=2)
+    assert len(decisions) == 40_000
+    assert decisions.count(None) == 10_861
+
+
+@both
+def test_the_threshold_itself_is_still_novel(compiled):
     # 7 of 10 tokens in common: F is 0.7.
     texts = ["a b c d e f g h i j", "a b c d e f g x y z"]
-    assert by_filter(texts, 0.7) == by_rouge_score(texts, 0.7)
-    assert by_filter(texts, 0.6999)[1] == ("0", by_rouge_score(texts, 0.6999)[1][1])
+    assert by_filter(texts, 0.7, compiled=compiled) == by_rouge_score(texts, 0.7)
+    assert by_filter(texts, 0.6999, compiled=compiled)[1] == ("0", by_rouge_score(texts, 0.6999)[1][1])
 
 
+@both
 @pytest.mark.parametrize(
     "texts",
     [
@@ -115,57 +177,96 @@ def test_the_threshold_itself_is_still_novel():
         ["same words here"] * 5,
         ["x", "x y", "y x", "x y x y", "y"],
         ["hello 😀", "hello 😀😀", "😀 hello there", "naïve café", "na ve caf"],
+        ["hello مرحبا world", "hello world", "\u202ehello world\u202c שלום"],
+        [" ".join(f"w{number}" for number in range(count)) for count in (63, 64, 65, 127, 128, 129, 192)],
     ],
-    ids=["short", "one token repeated", "identical", "orders", "emoji and accents"],
+    ids=["short", "one token repeated", "identical", "orders", "emoji and accents", "right to left", "word lengths"],
 )
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_adversarial_texts(texts, threshold):
-    assert by_filter(texts, threshold) == by_rouge_score(texts, threshold)
+def test_adversarial_texts(texts, threshold, compiled):
+    texts = [text for text in texts if not text.strip() or scorer(False)._tokenizer.tokenize(text)]
+    found = by_filter(texts, threshold, other_scripts=0, compiled=compiled)
+    assert found == by_rouge_score(texts, threshold)
 
 
-def test_twenty_thousand_tokens():
+@both
+def test_twenty_thousand_tokens(compiled):
     generator = random.Random(0)
     words = [f"w{generator.randrange(5000)}" for _ in range(20_000)]
     changed = [word if generator.random() > 0.1 else "other" for word in words]
     unlike = [word if generator.random() > 0.4 else "other" for word in words]
-    assert [bool(found) for found in by_filter([" ".join(x) for x in (words, changed, unlike)], 0.7)] == [
-        False,
-        True,
-        False,
-    ]
+    texts = [" ".join(each) for each in (words, changed, unlike)]
+    common = lcs_length(positions(words), len(words), changed)
+    assert by_filter(texts, 0.7, compiled=compiled) == [None, ("0", rouge_l(common, 20_000, 20_000)), None]
+
+
+def test_one_token_repeated_twenty_thousand_times():
+    # An LCS in the plain way takes quadratic time here; rouge-score would take minutes.
+    texts = ["no " * 20_000, "no " * 11_000, "no " * 10_000]
+    assert by_filter(texts, 0.7) == [None, ("0", rouge_l(11_000, 20_000, 11_000)), None]
 
 
 def test_counts_beyond_what_a_bucket_holds_rule_nothing_out():
     many = LARGEST_COUNT * 3
-    index = RougeIndex(0.9)
-    index.add("few", ["a"] * LARGEST_COUNT)
-    index.add("many", ["a"] * many + ["b"])
-    assert index.first_match(["a"] * many) == ("many", pytest.approx(2 * many / (2 * many + 1)))
-    assert index.first_match(["b"] * many) is None
+    for compiled in (False, True):
+        index = rouge_index(0.9, 1, compiled)
+        rows = [[0] * LARGEST_COUNT, [0] * many + [1], [0] * many, [1] * many]
+        index.look_at(TokenTexts.of(rows))
+        index.add(0)
+        index.add(1)
+        assert index.match(2) == (1, pytest.approx(2 * many / (2 * many + 1)))
+        assert index.match(3) is None
 
 
-def test_texts_beyond_the_first_block_are_found():
-    index = RougeIndex(0.7)
-    for number in range(9000):
-        index.add(str(number), [f"{number}a", f"{number}b", f"{number}c"])
-    assert [index.first_match([f"{number}a", f"{number}b"]) for number in (0, 4095, 4096, 8999)] == [
-        (str(number), 0.8) for number in (0, 4095, 4096, 8999)
-    ]
+@both
+def test_texts_beyond_the_first_block_are_found(compiled):
+    index = rouge_index(0.7, 2, compiled)
+    rows = [[3 * number, 3 * number + 1, 3 * number + 2] for number in range(9000)]
+    index.look_at(TokenTexts.of(rows))
+    for row in range(len(rows)):
+        index.add(row)
+    index.look_at(TokenTexts.of([rows[number][:2] for number in (0, 4095, 4096, 8999)]))
+    assert [index.match(row) for row in range(4)] == [(number, 0.8) for number in (0, 4095, 4096, 8999)]
 
 
-def test_where_rouge_has_no_tokens_words_of_any_script_are_compared():
-    texts = [
-        "Напиши рассказ о старом доме у моря",
-        "Напиши рассказ о старом доме у реки",
-        "Объясни теорему Пифагора простыми словами",
-        "春についての詩を書いてください",
-        "春についての詩を書いて下さい",
-        "東京の歴史を説明してください",
-        "😀😀😀😁",
-        "😀😀😀😂",
-    ]
-    assert [found and found[0] for found in by_filter(texts, 0.7)] == [None, "0", None, None, "3", None, None, "6"]
-    assert by_rouge_score(texts, 0.7) == [None] * len(texts)
+def test_an_index_goes_on_from_the_texts_of_another():
+    texts = edited_sentences("state", 400)
+    tokens = RougeTokens(False, 50)
+    whole, first, second = (rouge_index(0.7, 1, True) for _ in range(3))
+    whole.look_at(tokens(texts))
+    for row in range(len(texts)):
+        whole.add(row)
+    first.look_at(tokens(texts[:150]))
+    for row in range(150):
+        first.add(row)
+    second.add_texts(first.texts())
+    second.look_at(tokens(texts[150:]))
+    for row in range(250):
+        second.add(row)
+    for index in (whole, second):
+        index.look_at(tokens(texts))
+    assert [whole.match(row) for row in range(400)] == [second.match(row) for row in range(400)]
+    assert np.array_equal(whole.texts().numbers, second.texts().numbers)
+
+
+SCRIPTS = [
+    "Напиши рассказ о старом доме у моря",
+    "Напиши рассказ о старом доме у реки",
+    "Объясни теорему Пифагора простыми словами",
+    "春についての詩を書いてください",
+    "春についての詩を書いて下さい",
+    "東京の歴史を説明してください",
+    "😀😀😀😁",
+    "😀😀😀😂",
+    "\0\0\0",
+]
+
+
+@both
+def test_where_rouge_has_no_tokens_words_of_any_script_are_compared(compiled):
+    found = by_filter(SCRIPTS, 0.7, compiled=compiled)
+    assert [each and each[0] for each in found] == [None, "0", None, None, "3", None, None, "6", None]
+    assert by_rouge_score(SCRIPTS, 0.7) == [None] * len(SCRIPTS)
 
 
 def test_texts_mostly_in_other_scripts_are_not_dropped_for_a_number_they_share():
@@ -174,8 +275,10 @@ def test_texts_mostly_in_other_scripts_are_not_dropped_for_a_number_they_share()
     assert [found and found[0] for found in by_filter(texts, 0.7, other_scripts=0)] == [None, "0", "0"]
 
 
-def test_a_rejection_names_the_earliest_match_and_its_score():
-    step = NoveltyFilter(0.5, RougeTokens(False, 50))
+@both
+def test_a_rejection_names_the_earliest_match_and_its_score(compiled):
+    identifiers = []
+    step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50), identifiers, 1, compiled), identifiers)
     for name in ("first", "second"):
         step.add(Pair(name, f"tell me about the {name} king", ""))
     assert step.check(Pair("x", "tell me about the second king", "")) == Rejection("not_novel", "first", 5 / 6)

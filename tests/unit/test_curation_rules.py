@@ -11,7 +11,9 @@ GOOD = ("Name the capital of France, please.", "Paris")
 
 
 def reason(instruction=GOOD[0], response=GOOD[1], stop_reason="stop", **settings):
-    rejection = RuleFilter(RulesSettings(**settings)).check(Pair("1", instruction, response, stop_reason))
+    step = RuleFilter(RulesSettings(**settings))
+    step.look_at([Pair("1", instruction, response, stop_reason)], [0])
+    rejection = step.check(0)
     return rejection and rejection.reason
 
 
@@ -59,6 +61,7 @@ def test_bad_rows_are_rejected_by_the_rule_they_break(expected, instruction, res
 
 def test_what_the_service_stopped_writing_is_truncated():
     assert reason(stop_reason="length") == "truncated"
+    assert reason(stop_reason="MAX_TOKENS") == "truncated"
     assert reason(stop_reason=None) is None
     assert reason(stop_reason="length", truncated=False) is None
 

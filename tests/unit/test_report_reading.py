@@ -12,6 +12,7 @@ from llamaduo.files import read_json, write_json
 from llamaduo.report.calls import read_calls
 from llamaduo.report.examples import read_examples
 from llamaduo.report.plan import make_plan, read_plan
+from llamaduo.report.pool_cycles import read_diversity, read_pool_cycles
 from llamaduo.report.pools import read_pools
 from llamaduo.report.reading import Reader
 from llamaduo.report.results import read_results
@@ -163,6 +164,37 @@ def test_the_funnel_is_that_of_the_largest_pool_and_adds_up(folder: ResultsFolde
     assert (pool.chunks, pool.generated, pool.accepted) == (12, 1800, 1100)
     assert pool.generated == pool.accepted + sum(pool.removed.values()) == pool.accepted + sum(pool.reasons.values())
     assert list(pool.removed) == ["unparsable", "rules", "exact", "minhash", "novelty", "decontamination"]
+
+
+def test_every_cycle_has_the_funnel_of_the_rows_that_it_added(folder: ResultsFolder) -> None:
+    plan = read_plan(folder.config)
+    low, middle, high, *_ = (volume for volume in plan.tasks["coding"].volumes if volume)
+    folder.pool("coding", "gpt-4o", chunks=4, accepted=250)
+    folder.pool("coding", "gpt-4o", chunks=10, accepted=900)
+    for volume, chunks in ((low, 4), (middle, 4), (high, 10)):
+        folder.measured("coding", "gpt-4o", volume, chunks)
+    pools, _ = read_pools(Reader(folder.results), plan)
+    cycles = read_pool_cycles(Reader(folder.results), plan, pools)
+    assert [(cycle.volume, cycle.generated, cycle.accepted) for cycle in cycles] == [
+        (low, 600, 250),
+        (middle, 0, 0),
+        (high, 900, 650),
+    ]
+    assert all(cycle.generated == cycle.accepted + sum(cycle.removed.values()) for cycle in cycles)
+    assert [cycle.new_trigrams for cycle in cycles] == [92.5, None, 67.5]
+
+
+def test_the_diversity_is_that_of_the_largest_pool(folder: ResultsFolder) -> None:
+    folder.pool("coding", "gpt-4o", chunks=9, accepted=800)
+    folder.pool("coding", "gpt-4o", chunks=12, accepted=1100)
+    reader = Reader(folder.results)
+    pools, _ = read_pools(reader, read_plan(folder.config))
+    (found,) = read_diversity(reader, pools)
+    assert (found.rows, found.different_openings) == (1100, 321)
+    assert found.distinct["instruction"] == (12.5, 50, 75)
+    (folder.results / "synthesis/coding/gpt-4o/chunks-12/diversity.json").write_text('{"rows": 3}')
+    assert read_diversity(reader, pools) == []
+    assert "chunks-12/diversity.json" in reader.problems[0]
 
 
 def test_calls_and_tokens_are_counted_per_service_and_role(folder: ResultsFolder) -> None:

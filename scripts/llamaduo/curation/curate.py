@@ -5,17 +5,170 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from numpy.typing import NDArray
+
 from llamaduo.config.curation import FILTERS, CurationSettings, FilterName
+from llamaduo.curation.decisions import Decisions, packed, unpacked
 from llamaduo.curation.decontamination import DecontaminationFilter
 from llamaduo.curation.exact import ExactFilter
 from llamaduo.curation.minhash import MinHashFilter
-from llamaduo.curation.novelty import NoveltyFilter, RougeTokens
+from llamaduo.curation.novelty import NoveltyFilter
 from llamaduo.curation.pairs import Filter, Pair, Rejection, read_pair
+from llamaduo.curation.rouge_tokens import RougeTokens
 from llamaduo.curation.rules import RuleFilter
+from llamaduo.curation.word_hashes import WordHashes
 from llamaduo.errors import InputError
 from llamaduo.progress import Progress
 
 Row = Mapping[str, Any]
+
+PARSED = "parsed"
+FIRST_BATCH_ROWS = 64
+BATCH_ROWS = 1024
+"""Rows looked at together, at first and at most; in between a quarter of those that they are compared with. Larger
+batches share less of what was accepted just before, smaller ones keep fewer threads busy;
+the decisions are the same."""
+COMPILED_FROM = 3000
+"""Rows from which the compiled indexes are used: with fewer, compiling them once would take longer than all else."""
+
+
+class Curation:
+    """Decides on rows in their order; each is compared with the train split, earlier pools and what was accepted.
+
+    Rows have `messages` or the columns `instruction` and `response`; a row without a pair is `unparsable`. A row
+    meets the filters in their fixed order, and the first that rejects it gives the reason. So of a cluster of similar
+    rows the first acceptable one is kept, and further rows can only add to the accepted ones: the decision on a row
+    depends on no later row, on no batch and on no thread.
+    """
+
+    def __init__(
+        self,
+        test: Iterable[Row],
+        settings: CurationSettings,
+        filters: Iterable[FilterName] | None = None,
+        *,
+        threads: int = 1,
+        compiled: bool = True,
+        batch_rows: int = BATCH_ROWS,
+    ) -> None:
+        """`compiled`: whether to use compiled indexes, which find the same as the plain ones, and pay from some
+        thousand rows on. Raises `InputError` for a row of `test` without a pair.
+        """
+        self.decisions = Decisions()
+        self._batch_rows = batch_rows
+        self._identifiers: list[str] = []
+        self._tokens = RougeTokens(settings.stemmer, settings.other_scripts)
+        hashes, names = WordHashes(), set(settings.filters if filters is None else filters)
+        tests = [pair for batch in _known("test", test, batch_rows) for pair in batch]
+        makers: dict[FilterName, Callable[[], Filter]] = {
+            "rules": lambda: RuleFilter(settings.rules),
+            "exact": lambda: ExactFilter(self._identifiers),
+            "minhash": lambda: MinHashFilter(settings.minhash, self._identifiers, hashes, threads, compiled),
+            "novelty": lambda: NoveltyFilter(
+                settings.rouge_threshold, self._tokens, self._identifiers, threads, compiled
+            ),
+            "decontamination": lambda: DecontaminationFilter(
+                tests,
+                settings.decontamination,
+                RougeTokens(settings.stemmer, settings.other_scripts),
+                hashes,
+                threads,
+                compiled,
+            ),
+        }
+        self._chain: dict[str, Filter] = {name: makers[name]() for name in FILTERS if name in names}
+
+    def add_known(self, what: str, rows: Iterable[Row]) -> None:
+        """Take rows that are given, not decided on, and that later ones are compared with.
+
+        Raises `InputError`, naming `what` they are, for a row without a pair.
+        """
+        for pairs in _known(what, rows, self._batch_rows):
+            every = range(len(pairs))
+            for step in self._chain.values():
+                step.look_at(pairs, every)
+            for row in every:
+                self._accept(pairs[row], row)
+
+    def decide(self, rows: Sequence[Row]) -> None:
+        """Decide on further rows, after those decided on before."""
+        decisions = self.decisions
+        with Progress("curate", decisions.rows + len(rows), "row", decisions.rows) as progress:
+            start = 0
+            while start < len(rows):
+                size = max(FIRST_BATCH_ROWS, len(self._identifiers) // 4)
+                batch = rows[start : start + min(size, self._batch_rows)]
+                start += len(batch)
+                first = decisions.rows
+                self._decide_batch([read_pair(row, f"input:{first + place}") for place, row in enumerate(batch)])
+                progress.advance(len(batch), note=f"{len(decisions.kept)} kept")
+
+    def _decide_batch(self, found: Sequence[Pair | None]) -> None:
+        first = self.decisions.rows
+        pairs = [pair for pair in found if pair is not None]
+        open_rows = list(range(len(pairs)))
+        for step in self._chain.values():
+            sure = set(step.look_at(pairs, open_rows))
+            open_rows = [row for row in open_rows if row not in sure]
+        row = 0
+        for position, pair in enumerate(found, start=first):
+            if pair is None:
+                self._reject(position, PARSED, Rejection("unparsable"))
+                continue
+            rejections = ((name, step.check(row)) for name, step in self._chain.items())
+            stage, rejection = next(((name, why) for name, why in rejections if why is not None), (None, None))
+            if stage is None or rejection is None:
+                self._accept(pair, row)
+                self.decisions.kept.append(position)
+            else:
+                self._reject(position, stage, rejection)
+            row += 1
+
+    def _accept(self, pair: Pair, row: int) -> None:
+        for step in self._chain.values():
+            step.add(row)
+        self._identifiers.append(pair.identifier)
+
+    def _reject(self, position: int, stage: str, rejection: Rejection) -> None:
+        self.decisions.rejected[position] = rejection
+        self.decisions.stages[position] = stage
+
+    def funnel(self) -> dict[str, Any]:
+        """Row counts: `stages`: in order, the rows left after each; `generated`, `unparsable`, `accepted`; `reasons`:
+        rows per reason (with `unparsable`)."""
+        left = self.decisions.rows
+        at_stage = Counter(self.decisions.stages.values())
+        stages: list[dict[str, Any]] = [{"stage": "generated", "rows": left}]
+        for name in (PARSED, *self._chain):
+            left -= at_stage[name]
+            stages.append({"stage": name, "rows": left})
+        reasons = Counter(rejection.reason for rejection in self.decisions.rejected.values())
+        return {
+            "stages": stages,
+            "generated": self.decisions.rows,
+            "unparsable": reasons["unparsable"],
+            "accepted": left,
+            "reasons": {reason: count for reason, count in sorted(reasons.items()) if count},
+        }
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """All decisions and what they rest on, for a curation that goes on from here."""
+        noted = {f"{name}.{key}": array for name, step in self._chain.items() for key, array in step.state().items()}
+        decisions = {f"decisions.{key}": array for key, array in self.decisions.to_arrays().items()}
+        words = {"identifiers": packed(self._identifiers), "vocabulary": packed(self._tokens.vocabulary)}
+        return noted | decisions | words
+
+    def restore(self, state: Mapping[str, NDArray[Any]]) -> None:
+        """Go on from where another curation was, which had the same settings and was given the same rows."""
+        self._identifiers += unpacked(state["identifiers"])
+        self._tokens.restore(unpacked(state["vocabulary"]))
+        self.decisions = Decisions.from_arrays(_part(state, "decisions"))
+        for name, step in self._chain.items():
+            step.restore(_part(state, name))
+
+
+def _part(state: Mapping[str, NDArray[Any]], name: str) -> dict[str, NDArray[Any]]:
+    return {key.removeprefix(f"{name}."): array for key, array in state.items() if key.startswith(f"{name}.")}
 
 
 @dataclass(frozen=True)
@@ -27,8 +180,7 @@ class Curated:
     rejected: dict[int, Rejection]
     """The rejection of every other row by its position, ascending."""
     funnel: dict[str, Any]
-    """`stages`: in order, the rows left after each; `generated`, `unparsable`, `accepted`; `reasons`: rows per reason
-    (with `unparsable`)."""
+    """As `Curation.funnel` gives it."""
 
 
 def curate(
@@ -39,84 +191,36 @@ def curate(
     filters: Iterable[FilterName] | None = None,
     *,
     pool: Iterable[Row] = (),
+    threads: int = 1,
+    compiled: bool | None = None,
+    batch_rows: int = BATCH_ROWS,
 ) -> Curated:
-    """Decide on `rows` one after the other; each is compared with `train`, `pool` and the rows accepted before it.
-
-    Rows have `messages` or the columns `instruction` and `response`; a row without a pair is `unparsable`. A row
-    meets the filters (`settings.filters`, unless given) in their fixed order, and the first that rejects it gives the
-    reason. So of a cluster of similar rows the first acceptable one is kept, and further rows can only add to the
-    accepted ones: the decision on a row depends on no later row. Raises `InputError` for a row of `train`, `test` or
-    `pool` without a pair.
-    """
-    chain = _filters(set(settings.filters if filters is None else filters), _known("test", test), settings)
-    for given in (*_known("train", train), *_known("pool", pool)):
-        for step in chain.values():
-            step.add(given)
-    kept: list[int] = []
-    rejected: dict[int, Rejection] = {}
-    stages: Counter[str] = Counter()
-    with Progress("curate", len(rows), "row") as progress:
-        for position, row in enumerate(rows):
-            rejection, stage = _decide(read_pair(row, f"input:{position}"), chain)
-            if rejection is None:
-                kept.append(position)
-            else:
-                rejected[position] = rejection
-                stages[stage] += 1
-            progress.advance(note=f"{len(kept)} kept")
-    return Curated(kept, rejected, _funnel(len(rows), rejected, stages, ["parsed", *chain]))
+    """Decide on `rows` as `Curation` does, compared with `train`, `pool` and the rows accepted before."""
+    train, pool = list(train), list(pool)
+    if compiled is None:
+        compiled = is_worth_compiling(len(rows) + len(train) + len(pool))
+    curation = Curation(test, settings, filters, threads=threads, compiled=compiled, batch_rows=batch_rows)
+    curation.add_known("train", train)
+    curation.add_known("pool", pool)
+    curation.decide(rows)
+    return Curated(curation.decisions.kept, curation.decisions.rejected, curation.funnel())
 
 
-def _filters(names: set[FilterName], test: list[Pair], settings: CurationSettings) -> dict[str, Filter]:
-    """The filters named, in their fixed order."""
-    tokens = RougeTokens(settings.stemmer, settings.other_scripts)
-    makers: dict[FilterName, Callable[[], Filter]] = {
-        "rules": lambda: RuleFilter(settings.rules),
-        "exact": ExactFilter,
-        "minhash": lambda: MinHashFilter(settings.minhash),
-        "novelty": lambda: NoveltyFilter(settings.rouge_threshold, tokens),
-        "decontamination": lambda: DecontaminationFilter(test, settings.decontamination, tokens),
-    }
-    return {name: makers[name]() for name in FILTERS if name in names}
+def is_worth_compiling(rows: int) -> bool:
+    """Whether the compiled indexes pay for so many rows."""
+    return rows >= COMPILED_FROM
 
 
-def _known(what: str, rows: Iterable[Row]) -> list[Pair]:
-    """The pairs of rows that are given, not decided on."""
-    pairs = []
+def _known(what: str, rows: Iterable[Row], batch_rows: int) -> Iterable[list[Pair]]:
+    """The pairs of rows that are given, in batches."""
+    pairs: list[Pair] = []
     for position, row in enumerate(rows):
         pair = read_pair(row, f"{what}:{position}")
         if pair is None:
             raise InputError(f"{what}: row {position} has no text of a user and an assistant; mend or remove it")
         pairs.append(pair)
-    return pairs
-
-
-def _decide(pair: Pair | None, chain: Mapping[str, Filter]) -> tuple[Rejection | None, str]:
-    """The rejection and the stage that made it; an accepted pair is added to what later ones are compared with."""
-    if pair is None:
-        return Rejection("unparsable"), "parsed"
-    for name, step in chain.items():
-        rejection = step.check(pair)
-        if rejection is not None:
-            return rejection, name
-    for step in chain.values():
-        step.add(pair)
-    return None, "accepted"
-
-
-def _funnel(
-    generated: int, rejected: Mapping[int, Rejection], at_stage: Mapping[str, int], names: Sequence[str]
-) -> dict[str, Any]:
-    left = generated
-    stages: list[dict[str, Any]] = [{"stage": "generated", "rows": left}]
-    for name in names:
-        left -= at_stage[name]
-        stages.append({"stage": name, "rows": left})
-    reasons = Counter(rejection.reason for rejection in rejected.values())
-    return {
-        "stages": stages,
-        "generated": generated,
-        "unparsable": reasons["unparsable"],
-        "accepted": left,
-        "reasons": {reason: count for reason, count in sorted(reasons.items()) if count},
-    }
+        if len(pairs) == batch_rows:
+            yield pairs
+            pairs = []
+    if pairs:
+        yield pairs

@@ -2,14 +2,23 @@
 
 from bisect import bisect_right
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import accumulate
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from llamaduo.config.curation import DecontaminationSettings
-from llamaduo.curation.novelty import RougeIndex, RougeTokens
+from llamaduo.curation.novelty import rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
+from llamaduo.curation.rouge_tokens import RougeTokens, TokenTexts
+from llamaduo.curation.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
 
 BETWEEN = "\0"
+PARTIAL_WORDS = 2
+"""At most so many words of a text that is a part of another need not be words of the other: those at its ends."""
+TEXTS_PER_PAIR = 2
 
 
 class DecontaminationFilter:
@@ -23,34 +32,111 @@ class DecontaminationFilter:
       response, exceeds the threshold; responses shorter than an n-gram (labels, numbers) are not compared.
     """
 
-    def __init__(self, test: Iterable[Pair], settings: DecontaminationSettings, tokens: RougeTokens) -> None:
+    def __init__(
+        self,
+        test: Iterable[Pair],
+        settings: DecontaminationSettings,
+        tokens: RougeTokens,
+        hashes: WordHashes,
+        threads: int,
+        compiled: bool,
+    ) -> None:
         test = list(test)
         self.settings = settings
+        self._identifiers = [pair.identifier for pair in test]
         self._tokens = tokens
         self._substrings = _Substrings(test, settings.ngram)
         self._ngrams = _Ngrams(test, settings.ngram)
-        self._instructions = RougeIndex(settings.rouge_threshold)
-        self._responses = RougeIndex(settings.rouge_threshold)
-        for pair in test:
-            self._instructions.add(pair.identifier, tokens(pair.instruction))
-            if len(pair.response_words) >= settings.ngram:
-                self._responses.add(pair.identifier, tokens(pair.response))
+        self._shared = _SharedRuns(test, settings.ngram - PARTIAL_WORDS, hashes)
+        self._long_responses = [row for row in range(len(test)) if self._is_long(test[row])]
+        texts = [pair.instruction for pair in test], [test[row].response for row in self._long_responses]
+        self._instructions, self._responses = (
+            _index_of(settings.rouge_threshold, tokens(each), threads, compiled) for each in texts
+        )
+        self._rejections: dict[int, Rejection] = {}
 
-    def check(self, pair: Pair) -> Rejection | None:
-        identifier = self._substrings.find(pair)
-        if identifier is not None:
-            return Rejection("contaminated_substring", identifier, 1.0)
-        covering = [self._ngrams.most_covering(words) for words in (pair.instruction_words, pair.response_words)]
-        identifier, share = max(covering, key=lambda found: found[1])
-        if identifier is not None and share >= self.settings.overlap / 100:
-            return Rejection("contaminated_ngrams", identifier, share)
-        match = self._instructions.first_match(self._tokens(pair.instruction))
-        if match is None and len(pair.response_words) >= self.settings.ngram:
-            match = self._responses.first_match(self._tokens(pair.response))
-        return None if match is None else Rejection("contaminated_rouge", *match)
+    def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:
+        self._rejections = {}
+        if self._identifiers and open_rows:
+            self._look_for_copies(pairs, open_rows)
+            self._look_for_rouge(pairs, [row for row in open_rows if row not in self._rejections])
+        return list(self._rejections)
 
-    def add(self, pair: Pair) -> None:
+    def check(self, row: int) -> Rejection | None:
+        return self._rejections.get(row)
+
+    def add(self, row: int) -> None:
         """Nothing to note: rows are compared with the test split only."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Nothing was noted."""
+
+    def _look_for_copies(self, pairs: Sequence[Pair], rows: Sequence[int]) -> None:
+        shared = self._shared.rows([pairs[row] for row in rows])
+        for row, is_shared in zip(rows, shared, strict=True):
+            pair = pairs[row]
+            found = self._substrings.find(pair) if is_shared else self._substrings.equal(pair)
+            if found is not None:
+                self._rejections[row] = Rejection("contaminated_substring", self._identifiers[found], 1.0)
+            elif is_shared:
+                covering = [
+                    self._ngrams.most_covering(words) for words in (pair.instruction_words, pair.response_words)
+                ]
+                number, share = max(covering, key=lambda each: each[1])
+                if number is not None and share >= self.settings.overlap / 100:
+                    self._rejections[row] = Rejection("contaminated_ngrams", self._identifiers[number], share)
+
+    def _look_for_rouge(self, pairs: Sequence[Pair], rows: Sequence[int]) -> None:
+        self._instructions.look_at(self._tokens(pairs[row].instruction for row in rows))
+        for place, row in enumerate(rows):
+            match = self._instructions.match(place)
+            if match is not None:
+                self._rejections[row] = Rejection("contaminated_rouge", self._identifiers[match[0]], match[1])
+        rows = [row for row in rows if row not in self._rejections and self._is_long(pairs[row])]
+        self._responses.look_at(self._tokens(pairs[row].response for row in rows))
+        for place, row in enumerate(rows):
+            match = self._responses.match(place)
+            if match is not None:
+                identifier = self._identifiers[self._long_responses[match[0]]]
+                self._rejections[row] = Rejection("contaminated_rouge", identifier, match[1])
+
+    def _is_long(self, pair: Pair) -> bool:
+        return len(pair.response_words) >= self.settings.ngram
+
+
+def _index_of(threshold: float, texts: TokenTexts, threads: int, compiled: bool) -> Any:
+    index = rouge_index(threshold, threads, compiled)
+    index.look_at(texts)
+    for row in range(len(texts)):
+        index.add(row)
+    return index
+
+
+class _SharedRuns:
+    """Which rows share a run of words with any test row: only those can share a long text or an n-gram.
+
+    Where one text is a part of another, the words at its ends may be parts of words, those between are whole.
+    """
+
+    def __init__(self, test: Sequence[Pair], length: int, hashes: WordHashes) -> None:
+        self._length, self._hashes = length, hashes
+        self._test = np.unique(self._runs(test)[0]) if length > 0 else None
+
+    def rows(self, pairs: Sequence[Pair]) -> list[bool]:
+        if self._test is None:
+            return [True] * len(pairs)
+        runs, starts = self._runs(pairs)
+        texts = np.repeat(np.arange(len(starts) - 1), np.diff(starts))
+        shared = np.zeros(len(pairs), bool)
+        shared[texts[np.isin(runs, self._test)] // TEXTS_PER_PAIR] = True
+        return shared.tolist()
+
+    def _runs(self, pairs: Sequence[Pair]) -> tuple[Hashes, Starts]:
+        texts = [words for pair in pairs for words in (pair.instruction_words, pair.response_words)]
+        return ngram_hashes(*self._hashes.rows(texts), self._length)
 
 
 class _Substrings:
@@ -59,7 +145,6 @@ class _Substrings:
     def __init__(self, test: list[Pair], least_words: int) -> None:
         self._least_words = least_words
         self._equal: dict[str, int] = {}
-        self._identifiers = [pair.identifier for pair in test]
         texts: list[tuple[int, str]] = []
         for number, pair in enumerate(test):
             self._equal.setdefault(pair.normalised_instruction, number)
@@ -74,12 +159,15 @@ class _Substrings:
         for number, text in texts:
             self._by_beginning[text[: self._beginning]].append((number, text))
 
-    def find(self, pair: Pair) -> str | None:
-        """The identifier of the earliest test row found."""
+    def find(self, pair: Pair) -> int | None:
+        """The earliest test row found."""
         found = set(self._within_test(pair)) | set(self._within(pair))
-        if pair.normalised_instruction in self._equal:
-            found.add(self._equal[pair.normalised_instruction])
-        return self._identifiers[min(found)] if found else None
+        equal = self.equal(pair)
+        return min(found if equal is None else found | {equal}, default=None)
+
+    def equal(self, pair: Pair) -> int | None:
+        """The earliest test row whose instruction equals that of the pair."""
+        return self._equal.get(pair.normalised_instruction)
 
     def _within_test(self, pair: Pair) -> Iterable[int]:
         for text, count in _texts(pair):
@@ -101,7 +189,6 @@ class _Ngrams:
 
     def __init__(self, test: list[Pair], length: int) -> None:
         self._length = length
-        self._identifiers = [pair.identifier for pair in test]
         rows: dict[tuple[str, ...], dict[int, None]] = defaultdict(dict)
         for number, pair in enumerate(test):
             for words in (pair.instruction_words, pair.response_words):
@@ -109,7 +196,7 @@ class _Ngrams:
                     rows[ngram][number] = None
         self._rows = {ngram: tuple(numbers) for ngram, numbers in rows.items()}
 
-    def most_covering(self, words: list[str]) -> tuple[str | None, float]:
+    def most_covering(self, words: list[str]) -> tuple[int | None, float]:
         """The test row whose n-grams cover most of the words, the earliest among equals, and the share covered."""
         covered: dict[int, int] = defaultdict(int)
         end: dict[int, int] = defaultdict(int)
@@ -120,7 +207,7 @@ class _Ngrams:
         if not covered:
             return None, 0.0
         number = min(covered, key=lambda number: (-covered[number], number))
-        return self._identifiers[number], covered[number] / len(words)
+        return number, covered[number] / len(words)
 
     def _ngrams(self, words: list[str]) -> Iterable[tuple[int, tuple[str, ...]]]:
         return ((start, tuple(words[start : start + self._length])) for start in range(len(words) - self._length + 1))

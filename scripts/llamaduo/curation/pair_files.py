@@ -5,20 +5,21 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llamaduo.curation.pairs import IDENTIFIERS, Rejection
+from llamaduo.curation.pairs import IDENTIFIERS, STOP_REASONS, Rejection
 from llamaduo.errors import InputError
 from llamaduo.files import atomic_path
 
 Row = dict[str, Any]
+Rows = Sequence[Row]
 
 PARQUET_MARK = b"PAR1"
 JSON_LINES = (".jsonl", ".ndjson", ".json")
-READ = ("messages", "instruction", "response", "error", "stop_reason", *IDENTIFIERS)
+READ = ("messages", "instruction", "response", "error", *STOP_REASONS, *IDENTIFIERS)
 ADDED = pa.schema(
     [
         pa.field("reason", pa.string(), nullable=False),
@@ -28,14 +29,55 @@ ADDED = pa.schema(
 )
 
 
+class TableRows(Sequence[Row]):
+    """The rows of a table, made when they are asked for: all at once they would take many times its memory."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def __len__(self) -> int:
+        return self._table.num_rows
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+    @overload
+    def __getitem__(self, at: slice) -> Rows: ...
+    def __getitem__(self, at: int | slice) -> Row | Rows:
+        """One row, or the rows of a slice without a step."""
+        start, end, _ = (at if isinstance(at, slice) else slice(at, at + 1)).indices(len(self))
+        rows: list[Row] = self._table.slice(start, max(0, end - start)).to_pylist()
+        if isinstance(at, slice):
+            return rows
+        if not rows:
+            raise IndexError(at)
+        return rows[0]
+
+    def take(self, positions: Sequence[int]) -> list[Row]:
+        """The rows at some positions, in that order."""
+        found: list[Row] = self._table.take(pa.array(positions, pa.int64())).to_pylist()
+        return found
+
+
 @dataclass(frozen=True)
 class PairFiles:
     """The rows of one or several files, in order."""
 
-    rows: list[Row]
+    rows: Rows
     """What curation looks at; of parquet files the columns that it knows, of JSON lines all."""
+    sizes: list[int]
+    """Rows per file."""
     table: pa.Table | None
     """All columns, when every file is parquet."""
+
+    def take(self, positions: Sequence[int]) -> list[Row]:
+        """The rows at some positions, in that order, with what curation looks at."""
+        if isinstance(self.rows, TableRows):
+            return self.rows.take(positions)
+        return [self.rows[position] for position in positions]
+
+    def all_rows(self) -> list[Row]:
+        """Every row with all its columns."""
+        return self._all_columns(range(len(self.rows)))
 
     def write(self, path: Path, positions: Sequence[int]) -> None:
         """Write the rows at `positions`, in that order, with the columns and types they came with."""
@@ -87,7 +129,9 @@ def read_pair_files(paths: Sequence[Path]) -> PairFiles:
     """
     if not paths:
         raise InputError("no file given; name at least one")
-    tables, rows = [], []
+    tables: list[pa.Table] = []
+    rows: list[Row] = []
+    sizes = []
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file")
@@ -97,21 +141,25 @@ def read_pair_files(paths: Sequence[Path]) -> PairFiles:
             table = _read_parquet(path)
             _check_columns(path, table.column_names)
             tables.append(table)
+            sizes.append(table.num_rows)
         elif _is_parquet_name(path):
             raise InputError(f"{path}: not a parquet file, although its name says so")
         else:
             check_format(path)
-            rows += _read_lines(path)
+            lines = _read_lines(path)
+            rows += lines
+            sizes.append(len(lines))
     if tables and rows:
         raise InputError(f"{paths[0]} and others: parquet files and JSON lines cannot be read together; convert one")
     if not tables:
-        return PairFiles(rows, None)
+        return PairFiles(rows, sizes, None)
     try:
         # One chunk, so that the bytes written depend on the rows and not on how they were spread over files.
         table = pa.concat_tables(tables, promote_options="permissive").combine_chunks()
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise InputError(f"{paths[0]} and others: their columns differ in type: {error}") from error
-    return PairFiles(table.select([name for name in READ if name in table.column_names]).to_pylist(), table)
+    known = table.select([name for name in READ if name in table.column_names])
+    return PairFiles(TableRows(known), sizes, table)
 
 
 def check_format(path: Path) -> None:

@@ -1,12 +1,15 @@
 """One pair to be curated, what a filter can say of it, and reading pairs from rows of either layout."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Protocol
 
+from numpy.typing import NDArray
+
 from llamaduo.curation.text import normalise, words
 
+STOP_REASONS = ("stop_reason", "finish_reason")
 IDENTIFIERS = ("prompt_ids", "prompt_id", "id")
 
 
@@ -36,7 +39,7 @@ class Pair:
         return words(self.normalised_response)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Rejection:
     """Why a row is not accepted, the row it matched, if any, and how close the match is (0 to 1)."""
 
@@ -46,13 +49,26 @@ class Rejection:
 
 
 class Filter(Protocol):
-    """Says of each pair, in order, whether it is rejected; accepted pairs are added before the next one is asked."""
+    """Says of each row whether it is rejected, batch by batch.
 
-    def check(self, pair: Pair) -> Rejection | None:
-        """The rejection of `pair`, or None when this filter lets it pass."""
+    It looks at a batch as a whole; then, in order, it is asked about rows of the batch, and told which are accepted,
+    so that later rows are compared with them. Only rows that were open when it looked are asked for.
+    """
 
-    def add(self, pair: Pair) -> None:
-        """Take note of an accepted (or given) pair, which later ones are compared with."""
+    def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:
+        """Take the next batch; those of its open rows that are rejected whatever becomes of the others (or fewer)."""
+
+    def check(self, row: int) -> Rejection | None:
+        """The rejection of a row of the batch, or None when this filter lets it pass."""
+
+    def add(self, row: int) -> None:
+        """Take note of an accepted (or given) row of the batch, which later ones are compared with."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """What was noted so far, for a filter that goes on from here."""
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Go on from what another filter had noted."""
 
 
 def read_pair(row: Mapping[str, Any], name: str) -> Pair | None:
@@ -70,7 +86,8 @@ def read_pair(row: Mapping[str, Any], name: str) -> Pair | None:
     instruction, response = texts
     if not isinstance(instruction, str) or not isinstance(response, str):
         return None
-    return Pair(_identifier(row, name), instruction, response, row.get("stop_reason"))
+    stopped = next((row[name] for name in STOP_REASONS if row.get(name) is not None), None)
+    return Pair(_identifier(row, name), instruction, response, stopped)
 
 
 def _identifier(row: Mapping[str, Any], name: str) -> str:

@@ -4,12 +4,18 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from typing import Any
+
+from numpy.typing import NDArray
 
 from llamaduo.config.curation import RulesSettings
 from llamaduo.curation.pairs import Pair, Rejection
 from llamaduo.curation.text import normalise
 
 Rule = Callable[[Pair, RulesSettings], bool]
+
+CUT_OFF = ("length", "max_tokens")
+"""How the vendors' APIs say that a response ran into its token limit."""
 
 _FENCE = re.compile(r"^[ \t]*(`{3,}|~{3,})([^\n]*)$", re.MULTILINE)
 
@@ -43,7 +49,7 @@ def refusal(pair: Pair, settings: RulesSettings) -> bool:
 
 
 def truncated(pair: Pair, settings: RulesSettings) -> bool:
-    return settings.truncated and pair.stop_reason == "length"
+    return settings.truncated and (pair.stop_reason or "").lower() in CUT_OFF
 
 
 def response_equals_instruction(pair: Pair, settings: RulesSettings) -> bool:
@@ -94,16 +100,33 @@ class RuleFilter:
 
     def __init__(self, settings: RulesSettings) -> None:
         self.settings = settings
+        self._rejections: dict[int, Rejection] = {}
 
-    def check(self, pair: Pair) -> Rejection | None:
-        return next((Rejection(name) for name, broken in RULES.items() if broken(pair, self.settings)), None)
+    def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:
+        rejections = {row: rejection_by_rule(pairs[row], self.settings) for row in open_rows}
+        self._rejections = {row: rejection for row, rejection in rejections.items() if rejection is not None}
+        return list(self._rejections)
 
-    def add(self, pair: Pair) -> None:
+    def check(self, row: int) -> Rejection | None:
+        return self._rejections.get(row)
+
+    def add(self, row: int) -> None:
         """Nothing to note: a rule looks at one row only."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Nothing was noted."""
+
+
+def rejection_by_rule(pair: Pair, settings: RulesSettings) -> Rejection | None:
+    """The rejection by the first rule that a pair breaks."""
+    return next((Rejection(name) for name, broken in RULES.items() if broken(pair, settings)), None)
 
 
 def _plain_quotes(text: str) -> str:
-    return text.replace("\u2019", "'").replace("\u02bc", "'")
+    return text if text.isascii() else text.replace("\u2019", "'").replace("\u02bc", "'")
 
 
 @lru_cache(maxsize=8)
@@ -126,6 +149,8 @@ def _has_phrase(normalised: str, phrases: tuple[str, ...]) -> bool:
 
 def _leaves_fence_open(text: str) -> bool:
     """Whether a code fence (CommonMark section 4.5) is opened and never closed; indentation does not count."""
+    if "```" not in text and "~~~" not in text:
+        return False
     opened = ""
     for fence, rest in _FENCE.findall(text):
         if not opened:

@@ -15,6 +15,7 @@ from llamaduo.report.curves import ScoreFigure, figures
 from llamaduo.report.cycles import Cycle
 from llamaduo.report.examples import read_examples
 from llamaduo.report.plan import Plan
+from llamaduo.report.pool_cycles import read_diversity, read_pool_cycles
 from llamaduo.report.pools import Pool, read_pools, stages_of
 from llamaduo.report.reading import Reader
 from llamaduo.report.results import Results, read_results
@@ -58,13 +59,14 @@ def render(results_folder: Path, plan: Plan, state: Path | None) -> str:
         counts=[(verdict, sum(run.verdict == verdict for run in results.runs)) for verdict in VERDICTS],
         columns=criteria(plan, ""),
         summary=[(run, _summary(results, run)) for run in results.runs],
-        missing=_missing(results, without_pool, reader.problems),
         simulated=plan.simulated(_services_used(plan)),
         plots=_score_plots(results),
         baselines=_baseline_rows(results),
         zetas=[None, *plan.zeta],
         paths=[_path(run) for run in results.runs if run.cycles],
         pools=pools,
+        pool_cycles=read_pool_cycles(reader, plan, pools),
+        diversity=read_diversity(reader, pools),
         stages=stages_of(pools),
         reasons=list(dict.fromkeys(reason for pool in pools for reason in pool.reasons)),
         funnel=_funnel(plan, pools),
@@ -74,6 +76,7 @@ def render(results_folder: Path, plan: Plan, state: Path | None) -> str:
         total=_total,
         deployed=[run for run in results.runs if run.deployment],
         examples=examples,
+        missing=_missing(results, without_pool, reader.problems),
     )
 
 

@@ -48,6 +48,12 @@ def read_pools(reader: Reader, plan: Plan) -> tuple[list[Pool], list[tuple[str, 
     return pools, missing
 
 
+def read_pool(reader: Reader, task: str, generator: str, chunks: int) -> Pool | None:
+    """The pool of so many chunks, if there is one."""
+    funnel = reader.json(reader.results / "synthesis" / task / generator / f"chunks-{chunks}" / "funnel.json")
+    return None if funnel is None else _make_pool(task, generator, chunks, funnel)
+
+
 def stages_of(pools: list[Pool]) -> list[str]:
     """Every stage that removes rows, in the order of the stages."""
     return list(dict.fromkeys(stage for pool in pools for stage in pool.removed))

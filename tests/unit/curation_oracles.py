@@ -1,0 +1,101 @@
+"""Plain, slow deciders that curation has to agree with, and filters asked about one row after another."""
+
+from functools import cache
+from pathlib import Path
+
+import pytest
+from rapidfuzz.distance import LCSseq
+from rouge_score.rouge_scorer import RougeScorer
+from rouge_score.tokenizers import DefaultTokenizer
+
+from llamaduo.curation.novelty import NoveltyFilter
+from llamaduo.curation.pairs import Pair
+from llamaduo.curation.rouge_tokens import RougeTokens
+
+REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
+needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data for tests is not beside the project")
+
+
+@cache
+def real_instructions():
+    import pyarrow.parquet as pq
+
+    return pq.read_table(REAL_DATA / "instructions.parquet", columns=["instruction"]).column(0).to_pylist()
+
+
+class TokensOnce:
+    """rouge-score's own tokenizer, asked once for each text: most of a plain loop's time goes into splitting again."""
+
+    def __init__(self, stemmer):
+        self.tokenize = cache(DefaultTokenizer(stemmer).tokenize)
+
+
+@cache
+def scorer(stemmer):
+    return RougeScorer(["rougeL"], tokenizer=TokensOnce(stemmer))
+
+
+def by_rouge_score(texts, threshold, stemmer=False):
+    """Each text's decision by a plain loop: None, or the earliest kept text above the threshold and the score."""
+    kept, decisions = [], []
+    for text in texts:
+        scores = ((at, scorer(stemmer).score(texts[at], text)["rougeL"].fmeasure) for at in kept)
+        decisions.append(next(((str(at), score) for at, score in scores if score > threshold), None))
+        if decisions[-1] is None:
+            kept.append(len(decisions) - 1)
+    return decisions
+
+
+def by_lcs_library(texts, threshold, stemmer=False):
+    """The same by a loop over rapidfuzz's exact LCS of rouge-score's tokens, a character standing for each."""
+    characters = {}
+    kept, decisions = [], []
+    for place, text in enumerate(texts):
+        tokens = scorer(stemmer)._tokenizer.tokenize(text)
+        own = "".join(characters.setdefault(token, chr(0x10000 + len(characters))) for token in tokens)
+        decisions.append(None)
+        for at, other in kept:
+            total = len(own) + len(other)
+            common = LCSseq.similarity(own, other, score_cutoff=int((threshold - 1e-9) / 2 * total))
+            if common:
+                precision, recall = common / len(own), common / len(other)
+                score = 2 * precision * recall / (precision + recall)
+                if score > threshold:
+                    decisions[-1] = (str(at), score)
+                    break
+        if decisions[-1] is None:
+            kept.append((place, own))
+    return decisions
+
+
+def by_filter(texts, threshold, stemmer=False, other_scripts=50, compiled=True, batch_rows=64, threads=1):
+    """The same by the novelty filter."""
+    identifiers, decisions = [], []
+    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts), identifiers, threads, compiled)
+    pairs = [Pair(str(place), text, "") for place, text in enumerate(texts)]
+    for start in range(0, len(pairs), batch_rows):
+        batch = pairs[start : start + batch_rows]
+        step.look_at(batch, range(len(batch)))
+        for row, pair in enumerate(batch):
+            rejection = step.check(row)
+            decisions.append(rejection and (rejection.matched_id, rejection.score))
+            if rejection is None:
+                step.add(row)
+                identifiers.append(pair.identifier)
+    return decisions
+
+
+class OneByOne:
+    """A filter that looks at one pair at a time."""
+
+    def __init__(self, step, identifiers):
+        self.step, self.identifiers = step, identifiers
+
+    def check(self, pair):
+        self.step.look_at([pair], [0])
+        return self.step.check(0)
+
+    def add(self, pair):
+        self.step.look_at([pair], [0])
+        self.step.add(0)
+        self.identifiers.append(pair.identifier)
