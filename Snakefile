@@ -24,6 +24,7 @@ for function in [value for value in globals().values() if is_of_the_rules(value)
     known_signature(function)
 
 
+include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"
 include: "rules/training.smk"
@@ -50,6 +51,7 @@ localrules:
     all,
     sweep,
     coverage,
+    prefetch,
     deploy,
     report,
 
