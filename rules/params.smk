@@ -180,6 +180,10 @@ def cycle_settings(wildcards, of):
     return of(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
 
 
+def gpus_of_training(wildcards):
+    return cycle_settings(wildcards, CONFIG.training_for).hardware.processes
+
+
 def training_settings(wildcards):
     training = cycle_settings(wildcards, CONFIG.training_for)
     return settings(training, exclude=PACE_OF_TRAINING | IN_INPUTS_OF_TRAINING)

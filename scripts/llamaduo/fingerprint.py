@@ -26,6 +26,7 @@ LEFT_OUT = {
     "llamaduo.training.deadline": "says when a training has to stop; it continues as if it had not",
     "llamaduo.training.processes": "starts the processes of a training",
     "llamaduo.training.trackers": "shows losses while a training runs",
+    "llamaduo.out_of_memory": "tells when memory ran out; what is computed then is the same in smaller parts",
     "llamaduo.hub": "fetches the files of a revision, which the settings name and the model's hash is made of",
     # The rest of llamaduo.service counts: it decides what a step is given from the journal, which costs no call again.
     "llamaduo.service.openai": _ANSWERED,

@@ -12,7 +12,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any, Literal
 
-from llamaduo.errors import InputError
+from llamaduo.errors import InputError, ServiceError
 from llamaduo.files import read_json
 
 FILES = {
@@ -180,7 +180,10 @@ def _has_weights(folder: Path) -> bool:
 
 @contextmanager
 def explained(repository: Repository) -> Iterator[None]:
-    """Turn what the Hub's client raises into an `InputError` that says what the user can do about it."""
+    """Turn what the Hub's client raises into an `InputError` that says what the user can do about it.
+
+    `ServiceError` where nothing can be done but wait.
+    """
     from huggingface_hub import get_token
     from huggingface_hub.errors import (
         GatedRepoError,
@@ -215,7 +218,7 @@ def explained(repository: Repository) -> Iterator[None]:
         if status in (401, 403):
             state = "refuses the token in HF_TOKEN" if get_token() else "wants a token: set HF_TOKEN"
             raise InputError(f"{name}: the Hub {state} (status {status})") from error
-        raise InputError(f"{name}: the Hub answered {_first_line(error)}; try again later") from error
+        raise ServiceError(f"{name}: the Hub answered {_first_line(error)}; try again later") from error
     except OSError as error:
         raise InputError(_out_of_reach(repository, error)) from error
     except Exception as error:

@@ -8,8 +8,9 @@ step by step, in fp32 without dropout.
 The examples are drawn from ../shared/data/instructions.parquet where there is one (real prompts of uneven length), else
 generated with lengths of a log-normal distribution. The model is of the Llama architecture with random weights.
 
-Prints one JSON line: useful tokens per second of each, their ratio (`useful_tokens_ratio`), and the largest difference
-between the losses of a step (`loss_difference`).
+Prints one JSON line: useful tokens per second of each, their ratio (`useful_tokens_ratio`), the largest difference
+between the losses of a step (`loss_difference`), and the seconds of the baseline and of ours, of the processor and on
+the clock, which differ where the machine is busy.
 """
 
 import argparse
@@ -22,7 +23,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 import torch
-from training_trials import ROOT, ours, steps_of, tokens_per_second, trl_defaults
+from training_trials import ROOT, WARM_UP, ours, steps_of, tokens_per_second, trl_defaults
 
 from llamaduo.config.training import TrainingSettings
 from llamaduo.training.batches import tokens
@@ -149,6 +150,8 @@ def main() -> None:
                 "attention": chosen["attention"],
                 "trl_padded_tokens_per_second": round(of_trl, 1),
                 "useful_tokens_per_second": round(of_ours, 1),
+                "cpu_seconds": [round(sum(clock.seconds[WARM_UP:]), 2) for clock in (padded, packed)],
+                "wall_seconds": [round(sum(clock.wall_seconds[WARM_UP:]), 2) for clock in (padded, packed)],
                 "useful_tokens_ratio": round(of_ours / of_trl, 2),
                 "last_loss": round(packed.losses[-1], 5),
                 "loss_difference": max(abs(one - two) for one, two in zip(packed.losses, padded.losses, strict=True)),

@@ -24,6 +24,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from real_shapes import SHAPES, build, shape_of
 from training_trials import WARM_UP, Clock, ours, steps_of, tokens_per_second, trl_defaults
 
 from llamaduo.chat import load_tokenizer
@@ -33,40 +34,6 @@ from llamaduo.training.batches import learned_tokens, tokens
 from llamaduo.training.examples import Example
 from llamaduo.training.model import start
 
-SHAPES: dict[str, tuple[str, dict[str, int]]] = {
-    "gemma-2b": (
-        "gemma",
-        {
-            **{"hidden_size": 2048, "intermediate_size": 16384, "num_hidden_layers": 18, "num_attention_heads": 8},
-            **{"num_key_value_heads": 1, "head_dim": 256, "vocab_size": 256000},
-        },
-    ),
-    "gemma-7b": (
-        "gemma",
-        {
-            **{"hidden_size": 3072, "intermediate_size": 24576, "num_hidden_layers": 28, "num_attention_heads": 16},
-            **{"num_key_value_heads": 16, "head_dim": 256, "vocab_size": 256000},
-        },
-    ),
-    "mistral-7b-v0.3": (
-        "mistral",
-        {
-            **{"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
-            **{"num_key_value_heads": 8, "head_dim": 128, "vocab_size": 32768},
-        },
-    ),
-    "llama3-8b": (
-        "llama",
-        {
-            **{"hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32},
-            **{"num_key_value_heads": 8, "head_dim": 128, "vocab_size": 128256},
-        },
-    ),
-}
-TINY = {
-    **{"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "num_attention_heads": 2},
-    **{"num_key_value_heads": 1, "head_dim": 32, "vocab_size": 512},
-}
 PEAKS = {"H200": 989e12, "H100": 989e12, "A100": 312e12, "B200": 2250e12, "L40S": 362e12, "4090": 165e12}
 """Dense bf16 FLOPs per second by the makers' data sheets."""
 LONGEST = 1024
@@ -83,22 +50,17 @@ def examples_of(count: int, vocabulary: int, longest: int) -> list[Example]:
     return made
 
 
-def build(family: str, shape: dict[str, int], folder: Path) -> ModelSettings:
+def saved(name: str, tiny: bool, folder: Path) -> ModelSettings:
     """A model's folder with random weights in bf16, made on the GPU where there is one."""
     from tiny_models import build_tiny_tokenizer
-    from transformers import AutoConfig, AutoModelForCausalLM
 
-    build_tiny_tokenizer(family, folder)
-    config = AutoConfig.for_model(family, **shape, max_position_embeddings=8192, pad_token_id=0)
+    build_tiny_tokenizer(SHAPES[name]["model_type"], folder)
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    torch.manual_seed(0)
-    with torch.device(device):
-        model = AutoModelForCausalLM.from_config(config, dtype=torch.bfloat16)
-    model.save_pretrained(folder, max_shard_size="4GB")
+    build(name, device, torch.bfloat16, tiny).save_pretrained(folder, max_shard_size="4GB")
     return ModelSettings(path=str(folder))
 
 
-def flops_of_step(shape: dict[str, int], step: list[Example]) -> float:
+def flops_of_step(shape: dict[str, Any], step: list[Example]) -> float:
     """Model FLOPs of one optimiser step; see the top of this file."""
     heads, width = shape["num_attention_heads"], shape["head_dim"]
     attention = shape["hidden_size"] * width * (2 * heads + 2 * shape["num_key_value_heads"])
@@ -120,7 +82,7 @@ def trial_of_trl(model: ModelSettings, settings: TrainingSettings, examples: lis
 
 
 def measured(
-    trial: Any, model: ModelSettings, examples: list[Example], settings: TrainingSettings, shape: dict[str, int]
+    trial: Any, model: ModelSettings, examples: list[Example], settings: TrainingSettings, shape: dict[str, Any]
 ) -> dict[str, Any]:
     """Tokens per second, share of the peak and memory of one way to train."""
     gc.collect()
@@ -155,12 +117,11 @@ def main() -> None:
         sys.exit("no GPU here: this bench needs one (--tiny tries its code on small shapes)")
 
     for name in given.models:
-        family, shape = SHAPES[name]
-        shape = TINY if given.tiny else shape
+        shape = shape_of(name, given.tiny)
         longest = 128 if given.tiny else LONGEST
         examples = examples_of(8 * given.steps, shape["vocab_size"], longest)
         with tempfile.TemporaryDirectory() as folder:
-            model = build(family, shape, Path(folder))
+            model = saved(name, given.tiny, Path(folder))
             for method in given.methods:
                 settings = TrainingSettings.model_validate(
                     {"method": method, "max_steps": given.steps, "max_length": longest}

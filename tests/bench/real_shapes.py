@@ -50,12 +50,18 @@ TINY = {"vocab_size": 512, "hidden_size": 64, "intermediate_size": 128, "num_hid
 TINY |= {"num_attention_heads": 4, "num_key_value_heads": 2}
 
 
+def shape_of(name: str, tiny: bool = False) -> dict[str, Any]:
+    """The sizes of a model, its `head_dim` always among them; `tiny`: of the same architecture, for a CPU."""
+    shape = dict(SHAPES[name], **(TINY if tiny else {}))
+    return {"head_dim": shape["hidden_size"] // shape["num_attention_heads"], **shape}
+
+
 def build(name: str, device: str, dtype: Any, tiny: bool = False, seed: int = 0) -> Any:
-    """A model with random weights; `tiny`: of the same architecture, to try the code on a CPU."""
+    """A model with random weights."""
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM
 
-    shape = dict(SHAPES[name], **(TINY if tiny else {}))
+    shape = shape_of(name, tiny)
     special = {"bos_token_id": None, "eos_token_id": 1, "pad_token_id": 0, "max_position_embeddings": 8192}
     config = AutoConfig.for_model(shape.pop("model_type"), **shape, **special)
     torch.manual_seed(seed)

@@ -28,17 +28,19 @@ logging.set_verbosity_error()
 
 
 class Clock(TrainerCallback):
-    """Seconds and loss of each optimiser step."""
+    """Seconds, seconds on the clock, and loss of each optimiser step."""
 
     def __init__(self) -> None:
         self.seconds: list[float] = []
+        self.wall_seconds: list[float] = []
         self.losses: list[float] = []
 
     def on_step_begin(self, *_: Any, **__: Any) -> None:
-        self.began = now()
+        self.began, self.wall_began = now(), time.perf_counter()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.seconds.append(now() - self.began)
+        self.wall_seconds.append(time.perf_counter() - self.wall_began)
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
         if "loss" in logs:

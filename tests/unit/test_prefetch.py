@@ -8,12 +8,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hub_server import COMMIT, TOKEN, Hosted, Hub, hub
+from huggingface_hub.errors import HfHubHTTPError
 from tiny_models import build_tiny_model
 
 from llamaduo.config.load import load
 from llamaduo.config.root import Config
+from llamaduo.errors import ServiceError
+from llamaduo.hub import Repository, explained
 from llamaduo.prefetch import is_prefetched
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
@@ -146,6 +150,15 @@ def test_a_token_without_access_is_told_from_none(served: Hub, tmp_path: Path) -
     done = prefetch(tmp_path, served.address, chosen, HF_TOKEN="hf_of-someone-else")
     assert "models.wanted.path: some/gated: a gated model, and the token has no access to it" in done.stderr
     assert "hf_of-someone-else" not in done.stderr
+
+
+def test_a_hub_that_is_down_is_an_outage_and_no_mistake_of_the_user() -> None:
+    answer = httpx2.Response(503, request=httpx2.Request("GET", "https://hub.example/api/models/some/open"))
+    with (
+        pytest.raises(ServiceError, match=r"some/open: the Hub answered 503 .* try again later"),
+        explained(Repository("some/open")),
+    ):
+        raise HfHubHTTPError("503 Service Unavailable", response=answer)
 
 
 @pytest.mark.parametrize("variables", [{}, {"HF_HUB_OFFLINE": "1"}])

@@ -21,7 +21,7 @@ from llamaduo.lease import LeaseHeld
 from llamaduo.schemas.dataset import DATASET
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows, write_rows
-from llamaduo.training.continuation import UNFINISHED_STATUS, begin, is_hopeless, read, record_of, recorded
+from llamaduo.training.continuation import UNFINISHED_STATUS, advance, begin, is_hopeless, read, record_of, recorded
 from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job
 from llamaduo.training.finetune import finetune
 from llamaduo.training.memory import Footprint
@@ -78,7 +78,9 @@ def environment() -> dict[str, str]:
     return {**os.environ, "OMP_NUM_THREADS": "1"}
 
 
-def train(folder: Path, dataset: Path, model: ModelSettings, **keys: Any) -> list[dict[str, Any]]:
+def train(
+    folder: Path, dataset: Path, model: ModelSettings, time_limit: float | None = None, **keys: Any
+) -> list[dict[str, Any]]:
     finetune(
         dataset=dataset,
         model=model,
@@ -86,6 +88,7 @@ def train(folder: Path, dataset: Path, model: ModelSettings, **keys: Any) -> lis
         adapter=folder / "adapter",
         training=folder / "training.parquet",
         state=folder / "state",
+        time_limit=time_limit,
     )
     return read_rows(folder / "training.parquet", TRAINING)
 
@@ -129,32 +132,41 @@ def test_a_signal_asks_a_training_to_stop_and_does_not_end_it(number: signal.Sig
 def test_a_training_stopped_by_its_deadline_and_by_a_signal_ends_as_an_undisturbed_one(
     undisturbed: Path, dataset: Path, model: ModelSettings, tmp_path: Path
 ) -> None:
-    """Slow for a reason: processes of their own have to start, import the trainer and be stopped."""
-    stopped = run(command(tmp_path, dataset, model, "--time-limit", "0.01"))
-    assert stopped.returncode == UNFINISHED_STATUS, stopped.stderr
-    assert "unfinished: stopped at step 1 of 6, with a checkpoint: the job ends in" in stopped.stderr
+    """Slow for a reason: a process of its own has to start, import the trainer and be stopped."""
+    with pytest.raises(Unfinished, match="stopped at step 1 of 6, with a checkpoint: the job ends in"):
+        train(tmp_path, dataset, model, time_limit=0)
     assert not (tmp_path / "adapter").exists()
 
-    going_on = command(tmp_path, dataset, model, "--attempt", "2")
+    going_on = command(tmp_path, dataset, model)
     with subprocess.Popen(going_on, stderr=subprocess.PIPE, text=True, env=environment()) as process:
         assert process.stderr is not None
         said = ""
-        while "continuing from" not in said:
+        while "fine-tuning" not in said:  # the model is loaded after that
             line = process.stderr.readline()
             assert line, said
             said += line
         process.send_signal(signal.SIGUSR1)
         said += process.stderr.read()
-    if process.returncode:
-        assert process.returncode == UNFINISHED_STATUS, said
-        assert "SIGUSR1 received" in said
-        record = read(record_of(tmp_path / "state", tmp_path / "adapter"))
-        assert record is not None
-        assert (record.outcome, record.continuations, record.failures) == ("unfinished", 1, 0)
-        train(tmp_path, dataset, model)
+    assert process.returncode == UNFINISHED_STATUS, said
+    assert "unfinished: stopped at step 2 of 6, with a checkpoint: SIGUSR1 received" in said
+    record = read(record_of(tmp_path / "state", tmp_path / "adapter"))
+    assert record is not None
+    assert (record.outcome, record.continuations, record.failures, record.advanced) == ("unfinished", 0, 0, True)
+    train(tmp_path, dataset, model)
     assert digest_folder(tmp_path / "adapter") == digest_folder(undisturbed / "adapter")
     trained = [read_rows(folder / "training.parquet", TRAINING) for folder in (tmp_path, undisturbed)]
     assert trained[0] == trained[1]
+
+
+def test_jobs_with_time_for_one_step_each_are_told_and_not_continued_to_no_end(
+    dataset: Path, model: ModelSettings, tmp_path: Path
+) -> None:
+    keys = {"continuations": 4}
+    with pytest.raises(InputError, match=r"had time for one step: .* 5 steps are left, .* longer runtime"):
+        train(tmp_path, dataset, model, time_limit=0, **keys)
+    assert list(tmp_path.glob("state/*/checkpoint-1/complete.json"))
+    with pytest.raises(Unfinished, match="stopped at step 2 of 6"):
+        train(tmp_path, dataset, model, time_limit=0, **keys)
 
 
 # Several processes
@@ -184,6 +196,11 @@ def test_more_processes_than_examples_of_a_step_are_refused() -> None:
         check_processes(settings)
 
 
+def test_more_processes_than_examples_are_refused(dataset: Path, model: ModelSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"processes is 64, and .*dataset.parquet has \d\d example\(s\) to train on"):
+        train(tmp_path, dataset, model, batch_size=64, hardware={"processes": 64})
+
+
 # Attempts
 
 
@@ -206,6 +223,16 @@ def test_being_stopped_or_killed_is_no_failure_and_is_continued_as_often_as_allo
     with pytest.raises(InputError, match=r"continued 2 times \(training.continuations\) and not finished"):
         begin(record, 4, continuations=2, failures=0)
     begin(record, 1, continuations=2, failures=0)  # a new start of the workflow
+
+
+def test_being_killed_again_and_again_before_a_checkpoint_is_told(record: Path) -> None:
+    begin(record, 1, continuations=30, failures=2)
+    advance(record)
+    for attempt in (2, 3, 4):
+        begin(record, attempt, continuations=30, failures=2)  # and is killed
+    with pytest.raises(InputError, match=r"killed 3 times in a row before it wrote a checkpoint: for its memory"):
+        begin(record, 5, continuations=30, failures=2)
+    assert is_hopeless(record.parent.parent, Path("adapter"))
 
 
 def test_a_failure_that_may_pass_is_tried_again_a_few_times(record: Path) -> None:

@@ -25,6 +25,7 @@ from llamaduo.lease import LeaseHeld, lease
 from llamaduo.schemas.dataset import DATASET
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows, write_rows
+from llamaduo.training.deadline import Unfinished
 from llamaduo.training.finetune import finetune
 from llamaduo.training.model import start
 from llamaduo.weights import load_causal, load_with_adapter
@@ -68,7 +69,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(
-    folder: Path, dataset: Path, model: ModelSettings, warm_start: Path | None = None, **keys: Any
+    folder: Path,
+    dataset: Path,
+    model: ModelSettings,
+    warm_start: Path | None = None,
+    time_limit: float | None = None,
+    **keys: Any,
 ) -> tuple[Path, list[dict[str, Any]]]:
     finetune(
         dataset=dataset,
@@ -78,6 +84,7 @@ def train(
         training=folder / "training.parquet",
         state=folder / "state",
         warm_start=warm_start,
+        time_limit=time_limit,
     )
     return folder / "adapter", read_rows(folder / "training.parquet", TRAINING)
 
@@ -127,6 +134,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
     other, _ = train(tmp_path / "other", dataset, models["gemma"], method="lora", max_steps=3, seed=43)
     assert digest_folder(first) == digest_folder(same)
     assert digest_folder(first, "*.safetensors") != digest_folder(other, "*.safetensors")
+
+
+def test_only_the_best_weights_so_far_take_room_on_the_disk(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "full", "evaluate_every": 1, "schedule": "constant"}
+    for _ in range(2):
+        with pytest.raises(Unfinished):
+            train(tmp_path, dataset, models["gemma"], time_limit=0, **keys)
+    assert [folder.name for folder in tmp_path.glob("state/*/best-*")] == ["best-2"]
 
 
 def test_the_weights_with_the_lowest_validation_loss_are_kept(
@@ -226,12 +243,24 @@ def test_a_model_tuned_elsewhere_is_not_trained(
         train(tmp_path, dataset, merged)
 
 
-@pytest.mark.parametrize("method", ["lora", "full", "qlora"])
+def test_a_qlora_training_that_was_stopped_and_resumed_ends_as_an_undisturbed_one(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "qlora", "max_steps": 6}
+    undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
+    with pytest.raises(Unfinished, match="stopped at step 1 of 6"):
+        train(tmp_path / "stopped", dataset, models["mistral"], time_limit=0, **keys)
+    resumed, rows_again = train(tmp_path / "stopped", dataset, models["mistral"], **keys)
+    assert rows_again == rows
+    assert digest_folder(resumed) == digest_folder(undisturbed)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_killed_training_ends_as_an_undisturbed_one(
     method: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
 ) -> None:
     """Slow for a reason: a process of its own has to start, import the trainer and be killed at some step."""
-    keys = {"method": method, "max_steps": 30}
+    keys = {"method": method, "max_steps": 16}
     undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
 
     killed = tmp_path / "killed"
@@ -242,7 +271,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     command += ["--state", str(killed / "state")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         deadline = time.monotonic() + 120
-        step = random.randint(2, 20)
+        step = random.randint(2, 10)
         print(f"killed after step {step}")
         while not list(killed.glob(f"state/*/checkpoint-{step}/complete.json")) and time.monotonic() < deadline:
             assert process.poll() is None, process.stderr and process.stderr.read()

@@ -78,21 +78,32 @@ def test_changing_one_example_leaves_the_others_logits_as_they_are(family: str, 
     assert torch.equal(before[second:], after[second:])
     assert not torch.allclose(before[first:second], after[first:second], atol=1e-2)
     torch.testing.assert_close(before, torch.cat(alone), rtol=1e-4, atol=1e-5)
-    assert attention.is_isolated(model, EXAMPLES)
+    assert attention.is_isolated(model, EXAMPLES, own="sdpa")
 
 
-def test_an_attention_that_sees_beyond_an_example_is_found_out(folders: dict[str, Path]) -> None:
-    class Leaking:
-        """Sees all examples as one."""
+def sees_all_examples_as_one(module: Any, query: Any, *others: Any, segment_lengths: Any = (), **named: Any) -> Any:
+    return attention.segments(module, query, *others, segment_lengths=[query.shape[2]], **named)
 
-        def __init__(self, model: Any) -> None:
-            self.model, self.training, self.device = model, False, model.device
-            self.eval, self.train = model.eval, model.train
 
-        def __call__(self, **inputs: Any) -> Any:
-            return self.model(input_ids=inputs["input_ids"], use_cache=False)
+def weighs_otherwise(module: Any, query: Any, *others: Any, **named: Any) -> Any:
+    return attention.segments(module, 5 * query, *others, **named)
 
-    assert not attention.is_isolated(Leaking(model_of("llama", folders)), EXAMPLES)
+
+@pytest.mark.parametrize("kernel", [sees_all_examples_as_one, weighs_otherwise])
+def test_an_attention_that_is_not_the_models_own_within_each_example_is_found_out(
+    kernel: Any, folders: dict[str, Path]
+) -> None:
+    from transformers import AttentionInterface
+
+    model = model_of("llama", folders)
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if name.endswith(("q_proj.weight", "k_proj.weight")):
+                weight.mul_(30)  # random weights attend to everything alike
+    AttentionInterface.register("of_this_test", kernel)
+    attention.use(model, "of_this_test")
+    assert not attention.is_isolated(model, EXAMPLES, own="sdpa")
+    assert attention.current(model) == "of_this_test"
 
 
 @pytest.mark.parametrize("family", ["gemma", "mistral", "llama", "chatml", "phi", "gemma3"])

@@ -6,7 +6,6 @@ but once in a very long while; in bf16, whose logits have three significant digi
 another course. Such a response is as good a draw from the model as the other.
 """
 
-import gc
 import logging
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -22,6 +21,7 @@ from llamaduo.inference.cache import check_attention
 from llamaduo.inference.decoding import Batch, Row
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.sampling import Sampling
+from llamaduo.out_of_memory import free_memory, is_out_of_memory
 from llamaduo.weights import load_with_adapter
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class TransformersEngine:
                 self._halve(batch.rows)
                 unfinished = {row.index for row in batch.live} | set(waiting)
                 waiting, batch = [index for index in order if index in unfinished], self._new_batch()
-                _free_memory()
+                free_memory()
             elif finished:
                 yield finished
 
@@ -77,7 +77,7 @@ class TransformersEngine:
         try:
             return self._step(batch, queries, waiting)
         except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-            if not _is_out_of_memory(error):
+            if not is_out_of_memory(error):
                 raise
             return None
 
@@ -102,14 +102,3 @@ class TransformersEngine:
             )
         self.batch_tokens = needed // 2
         log.warning("out of memory with %d tokens per batch; going on with batch_tokens %d", needed, self.batch_tokens)
-
-
-def _is_out_of_memory(error: Exception) -> bool:
-    # PyTorch raises a class of its own on accelerators only; on the CPU its allocator's error is known by its text.
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
-
-
-def _free_memory() -> None:
-    gc.collect()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

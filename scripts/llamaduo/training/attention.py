@@ -64,12 +64,16 @@ def current(model: Any) -> str:
 
 
 @torch.no_grad()
-def is_isolated(model: Any, examples: Sequence[Example]) -> bool:
-    """Whether the model's logits for each of some examples are the same packed as alone; it must be set to packing."""
-    training = model.training
+def is_isolated(model: Any, examples: Sequence[Example], own: str) -> bool:
+    """Whether a model set to packing has the logits that each of some examples gets alone, by its `own` attention.
+
+    A kernel is found out that lets an example see another, and one that leaves out what this model adds to attention.
+    """
+    training, packing = model.training, current(model)
     model.eval()
     try:
         together = _logits(model, examples)
+        use(model, own)
         start = 0
         for example in examples:
             alone = _logits(model, [example])
@@ -79,6 +83,7 @@ def is_isolated(model: Any, examples: Sequence[Example]) -> bool:
                 return False
         return True
     finally:
+        use(model, packing)
         model.train(training)
 
 

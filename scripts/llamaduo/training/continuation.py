@@ -20,16 +20,23 @@ from llamaduo.training.deadline import Unfinished
 
 UNFINISHED_STATUS = 75
 """The exit status of a training that stopped in good order for another job to continue it (sysexits.h: EX_TEMPFAIL)."""
+MOST_IDLE = 3
+"""Attempts in a row that may be killed without having written a checkpoint: the next would be, too."""
 
 
 @dataclass
 class Attempts:
-    """What happened since the workflow was started. `outcome`: of the last attempt; `running` also after a kill."""
+    """What happened since the workflow was started. `outcome`: of the last attempt; `running` also after a kill.
+
+    `advanced`: whether the last attempt wrote a checkpoint; `idle`: attempts in a row that were killed before one.
+    """
 
     outcome: str = "running"
     message: str = ""
     continuations: int = 0
     failures: int = 0
+    idle: int = 0
+    advanced: bool = False
     hopeless: bool = False
     log: list[dict[str, Any]] = field(default_factory=list)
 
@@ -56,11 +63,20 @@ def is_hopeless(state: Path, adapter: Path) -> bool:
 def begin(record: Path, attempt: int, continuations: int, failures: int) -> None:
     """Note that an attempt begins; the first of a start of the workflow (`attempt` 1) forgets those of before.
 
-    Raises `InputError` when it would fail again, or when the budget of continuations or failures is used up.
+    Raises `InputError` when it would fail again, or be killed again before a checkpoint, and when the budget of
+    continuations or failures is used up.
     """
     attempts = (read(record) if attempt > 1 else None) or Attempts(outcome="new")
     if attempts.hopeless:
         raise InputError(attempts.message)
+    attempts.idle = attempts.idle + 1 if attempts.outcome == "running" and not attempts.advanced else 0
+    if attempts.idle >= MOST_IDLE:
+        _give_up(
+            record,
+            attempts,
+            f"killed {attempts.idle} times in a row before it wrote a checkpoint: for its memory (resource mem_mb of "
+            "the rule finetune), or by a time limit (runtime) that ends before it began",
+        )
     if attempts.outcome in ("running", "unfinished"):
         attempts.continuations += 1
         if attempts.continuations > continuations:
@@ -72,9 +88,17 @@ def begin(record: Path, attempt: int, continuations: int, failures: int) -> None
             )
     if attempts.failures > failures:
         _give_up(record, attempts, f"failed {attempts.failures} times (training.failures), last: {attempts.message}")
-    attempts.outcome, attempts.message = "running", ""
+    attempts.outcome, attempts.message, attempts.advanced = "running", "", False
     attempts.log.append({"began": _now()})
     write_json(record, asdict(attempts))
+
+
+def advance(record: Path) -> None:
+    """Note that the attempt wrote a checkpoint, so that the next has less to do."""
+    attempts = read(record)
+    if attempts is not None and not attempts.advanced:
+        attempts.advanced = True
+        write_json(record, asdict(attempts))
 
 
 @contextmanager
@@ -105,9 +129,11 @@ def finish(record: Path) -> list[dict[str, Any]]:
 
 def _end(record: Path, outcome: str, message: str, hopeless: bool = False) -> None:
     attempts = read(record) or Attempts()
+    if attempts.hopeless:
+        return  # what one process of several has told is not lost in what the others say
     # Of several processes that fail together the first is counted; an error that would repeat is told in any case.
     attempts.failures += outcome == "failed" and attempts.outcome == "running"
-    attempts.outcome, attempts.message, attempts.hopeless = outcome, message, hopeless or attempts.hopeless
+    attempts.outcome, attempts.message, attempts.hopeless = outcome, message, hopeless
     if attempts.log:
         attempts.log[-1] |= {"ended": _now(), "outcome": outcome, "message": message}
     write_json(record, asdict(attempts))

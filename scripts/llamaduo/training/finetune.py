@@ -55,8 +55,8 @@ def finetune(
     machine, which nothing reads. `time_limit` is in minutes from the start of this process.
 
     Under `accelerate launch` every process calls this; one of them writes. Raises `InputError` for data, model or
-    settings that cannot be trained with, before a step is made, and `Unfinished` when a signal or the end of the job
-    stopped the training at a checkpoint.
+    settings that cannot be trained with, before a step is made, and for jobs that are too short; `Unfinished` when a
+    signal or the end of the job stopped the training at a checkpoint.
     """
     if model.kind != "base":
         raise InputError(f"{model.path}: a model of the kind {model.kind!r} is judged and not trained")
@@ -66,6 +66,11 @@ def finetune(
         tokenizer = load_tokenizer(model)
         encoded = encode(tokenizer, rows, settings, str(dataset))
         learned, held_out = split(encoded.examples, rows, settings.validation_share)
+        if settings.hardware.processes > len(learned):
+            raise InputError(
+                f"training.hardware.processes is {settings.hardware.processes}, and {dataset} has {len(learned)} "
+                "example(s) to train on: no more processes than examples"
+            )
         check_masks(tokenizer, rows, encoded.examples, str(dataset))
         facts = _facts(rows, encoded, learned, held_out)
         if is_main():
@@ -84,6 +89,7 @@ def finetune(
                 warm_start=warm_start,
                 held=held,
                 deadline=deadline,
+                record=record_of(state, adapter),
                 tensorboard=training.with_name("tensorboard"),
             )
             weights = trainer.gathered_weights()
@@ -130,6 +136,7 @@ def _train(
     warm_start: Path | None,
     held: Lease | None,
     deadline: Deadline,
+    record: Path,
     tensorboard: Path,
 ) -> "FineTuner":
     from llamaduo.training import hardware, together
@@ -163,7 +170,7 @@ def _train(
         folder=folder,
         options=trainer_options,
     )
-    course = Course(trainer, settings, folder, held, deadline)
+    course = Course(trainer, settings, folder, held, deadline, record)
     trainer.add_callback(course)
     if held is not None:
         add_tensorboard(trainer, tensorboard)
@@ -176,6 +183,8 @@ def _train(
             print(f"continuing from {path}", file=sys.stderr, flush=True)
         trainer.tokens_before = sealed["tokens"]
         trainer.train(resume_from_checkpoint=str(path))
+    if course.hopeless:
+        raise InputError(course.hopeless)
     if course.unfinished:
         raise Unfinished(
             f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, with a checkpoint: "

@@ -61,7 +61,7 @@ def choose(model: Any, settings: TrainingSettings, examples: Sequence[Example], 
         if kernel is not None:
             attention.use(model, kernel)
             probed = sorted(examples, key=lambda example: len(example.input_ids))[:PROBED_EXAMPLES]
-            if sharded or attention.is_isolated(model, probed):
+            if sharded or attention.is_isolated(model, probed, before):
                 layout = "packed"
             else:
                 attention.use(model, before)

@@ -4,8 +4,6 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from llamaduo.errors import InputError
 from llamaduo.files import read_json, write_json
 
@@ -54,11 +52,6 @@ class Footprint:
             )
         except (OSError, ValueError, KeyError):
             return self
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out; on the CPU PyTorch's allocator says so by its text only."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or "can't allocate memory" in str(error)
 
 
 def tell(before: Footprint, now: Footprint, per_step: int) -> None:

@@ -61,7 +61,8 @@ def launch(program: Path, arguments: Sequence[str], processes: int, sharded: boo
     Raises `Unfinished`, `InputError` or `WorkerFailed` as the workers' record of attempts says.
     """
     options = [f"--num_processes={processes}", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
-    options += ["--main_process_port=0", *(FSDP_OPTIONS if sharded else ["--multi_gpu"])]
+    # Given here, so that a file of defaults in the user's cache does not say otherwise.
+    options += ["--gpu_ids=all", "--main_process_port=0", *(FSDP_OPTIONS if sharded else ["--multi_gpu"])]
     command = [sys.executable, "-m", "accelerate.commands.launch", *options, str(program), *arguments]
     # SIGUSR1 would end the launcher, which knows nothing of it, and with it the workers.
     environment = {**os.environ, STARTED: str(psutil.Process().create_time())}
@@ -70,10 +71,10 @@ def launch(program: Path, arguments: Sequence[str], processes: int, sharded: boo
             signal.signal(number, lambda *_: _tell_workers(launcher.pid, program))
         status = launcher.wait()
     attempts = read(record)
-    if attempts is not None and attempts.outcome == "unfinished":
-        raise Unfinished(attempts.message)
     if status and attempts is not None and attempts.hopeless:
         raise InputError(attempts.message)
+    if attempts is not None and attempts.outcome == "unfinished":
+        raise Unfinished(attempts.message)
     if status:
         raise WorkerFailed(f"a process of this training ended with status {status}; its message is above")
 

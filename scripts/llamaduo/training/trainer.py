@@ -1,6 +1,5 @@
 """TRL's trainer, given the examples of an optimiser step at a time, which it divides into passes that fit."""
 
-import gc
 import math
 import random
 from collections.abc import Callable, Sequence
@@ -18,6 +17,7 @@ from trl import SFTConfig, SFTTrainer
 
 from llamaduo.config.training import TrainingSettings
 from llamaduo.errors import InputError
+from llamaduo.out_of_memory import free_memory, is_out_of_memory
 from llamaduo.training import memory, together
 from llamaduo.training.batches import StepLoader, learned_tokens, packed, padded, tokens
 from llamaduo.training.deadline import Unfinished
@@ -114,8 +114,9 @@ class FineTuner(SFTTrainer):
         wrapped = isinstance(model, DistributedDataParallel)
         scale = together.processes() if self.chosen.sharded else 1
         for inputs in self._passes(examples):
-            with model.no_sync() if wrapped else nullcontext(), self.compute_loss_context_manager():
-                part = summed_loss(model, inputs) / total
+            with model.no_sync() if wrapped else nullcontext():
+                with self.compute_loss_context_manager():
+                    part = summed_loss(model, inputs) / total
                 self.accelerator.backward(part * scale)
             loss += part.detach()
         return loss
@@ -151,7 +152,7 @@ class FineTuner(SFTTrainer):
             try:
                 return work()
             except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-                if not memory.is_out_of_memory(error):
+                if not is_out_of_memory(error):
                     raise
             before = self.footprint
             self.footprint = before.smaller(longest)
@@ -161,9 +162,7 @@ class FineTuner(SFTTrainer):
                 raise Unfinished("out of memory: the next attempt takes smaller passes", alone=True)
             model.zero_grad()
             _set_random_state(random_state)
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            free_memory()
             if self.footprint.activation_checkpointing:
                 self._checkpoint_activations()
 
@@ -175,10 +174,7 @@ class FineTuner(SFTTrainer):
     def evaluate(self, *_: Any, **__: Any) -> dict[str, float]:
         """The mean loss per learned token of the examples held out, whatever they are batched and shared out like."""
         self.model.eval()
-        loss = torch.zeros((), device=self.args.device, dtype=torch.float64)
-        with torch.no_grad(), self.compute_loss_context_manager():
-            for inputs in self._passes(self.held_out):
-                loss += summed_loss(self.model_wrapped if self.chosen.sharded else self.model, inputs)
+        loss = self._within_memory(self._held_out_loss, max(map(_length, self.held_out)), self.model)
         found = together.summed(loss).item() / learned_tokens(self.held_out)
         if not math.isfinite(found):
             raise InputError(f"the validation loss is {found} at step {self.state.global_step}: {DIVERGED}")
@@ -186,6 +182,15 @@ class FineTuner(SFTTrainer):
         self.log(metrics)
         self.control: TrainerControl = self.callback_handler.on_evaluate(self.args, self.state, self.control, metrics)
         return metrics
+
+    @torch.no_grad()
+    def _held_out_loss(self) -> torch.Tensor:
+        loss = torch.zeros((), device=self.args.device, dtype=torch.float64)
+        model = self.model_wrapped if self.chosen.sharded else self.model
+        with self.compute_loss_context_manager():
+            for inputs in self._passes(self.held_out):
+                loss += summed_loss(model, inputs)
+        return loss
 
 
 DIVERGED = "the training diverged; lower training.learning_rate or max_grad_norm"
