@@ -17,6 +17,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/params.smk"
 include: "rules/loop.smk"
+include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
 
@@ -25,6 +26,7 @@ for function in [value for value in globals().values() if is_of_the_rules(value)
     known_signature(function)
 
 
+include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"
 include: "rules/training.smk"
@@ -54,6 +56,7 @@ localrules:
     all,
     sweep,
     coverage,
+    prefetch,
     deploy,
     report,
 

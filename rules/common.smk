@@ -1,13 +1,16 @@
 """What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
 
 import gc
+import importlib.util
 import inspect
+import os
 import re
 import shlex
 import subprocess
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
+from snakemake.jobs import Job
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
@@ -18,11 +21,13 @@ from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
 from llamaduo.errors import InputError
 from llamaduo.files import read_json, write_json
 from llamaduo.fingerprint import fingerprint
+from llamaduo.prefetch import is_prefetched
 from llamaduo.preflight import services_used
 from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts
 from llamaduo.provenance import record_start
 from llamaduo.synthesis.chunks import first_chunks, next_chunks
+from llamaduo.training.continuation import is_hopeless
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
 gc.set_threshold(100_000, 20, 100)

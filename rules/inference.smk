@@ -10,7 +10,7 @@ rule respond:
     benchmark:
         benchmark_file("respond/{task}/{generator}/{model}/volume-{volume}")
     conda:
-        "../environment.yaml"
+        environment_of_engine
     threads: 1
     resources:
         mem_mb=32000,
@@ -42,7 +42,7 @@ rule respond_untuned:
     benchmark:
         benchmark_file("respond/{task}/{model}")
     conda:
-        "../environment.yaml"
+        environment_of_engine
     threads: 1
     resources:
         mem_mb=32000,

@@ -6,7 +6,14 @@ compared: that is the way of settings that cannot change a result, such as addre
 
 # Settings that change the pace of a step, or whether it is let through, and not its result.
 CHECKS_OF_COVERAGE = {"minimum_train", "minimum_test"}
-PACE_OF_TRAINING = {"checkpoint_minutes"}
+PACE_OF_TRAINING = {
+    "activation_checkpointing",
+    "checkpoint_minutes",
+    "continuations",
+    "failures",
+    "hardware",
+    "report_to",
+}
 PACE_OF_INFERENCE = {"batch_tokens"}
 CHECKS_OF_JUDGING = {"maximum_ungraded"}
 # What acts through a step's inputs: the rows of the dataset, the adapter of the cycle before.
@@ -41,7 +48,8 @@ def settings(section, exclude=frozenset()):
 
 def uncompared(section, keys):
     """Options for those keys of a section that a rule's param leaves out."""
-    return " ".join(f"--settings.{key} {getattr(section, key)}" for key in sorted(keys))
+    values = section.model_dump(mode="json", include=set(keys))
+    return " ".join(f"--settings.{key} {shlex.quote(canonical(values[key]))}" for key in sorted(keys))
 
 
 def checks_of_coverage(wildcards, resources):
@@ -206,6 +214,10 @@ def cycle_settings(wildcards, of):
     return of(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
 
 
+def gpus_of_training(wildcards):
+    return cycle_settings(wildcards, CONFIG.training_for).hardware.processes
+
+
 def training_settings(wildcards):
     training = cycle_settings(wildcards, CONFIG.training_for)
     return settings(training, exclude=PACE_OF_TRAINING | IN_INPUTS_OF_TRAINING)
@@ -221,6 +233,12 @@ def inference_settings(wildcards):
 
 def batch_size(wildcards, resources):
     return uncompared(cycle_settings(wildcards, CONFIG.inference_for), PACE_OF_INFERENCE)
+
+
+def environment_of_engine(wildcards):
+    """The conda environment of the inference engine: vLLM needs another PyTorch than the rest."""
+    engine = cycle_settings(wildcards, CONFIG.inference_for).engine
+    return f"{workflow.basedir}/rules/envs/vllm.yaml" if engine == "vllm" else f"{workflow.basedir}/environment.yaml"
 
 
 def option_of_warm_start(wildcards, input):

@@ -2,6 +2,13 @@
 
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
+NOTHING_STARTED = "nothing was started"
+
+
+# What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
+PREFETCHED = state("prefetched.json")
+if Path(PREFETCHED).is_file() and is_prefetched(CONFIG, read_json(Path(PREFETCHED))):
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def prepare_start():
@@ -14,12 +21,22 @@ def prepare_start():
     write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
     record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
+    computes = leads_on or bool(rules_to_run & WITH_MODELS)
+    if computes and not WITH_CONDA and "vllm" in engines() and importlib.util.find_spec("vllm") is None:
+        sys.exit(
+            f"{CONFIG_NAME}: inference.engine: vllm is not installed here: run with --sdm conda, {NOTHING_STARTED}"
+        )
     check = [sys.executable, f"{SCRIPTS}/preflight.py", "--config", results("settings/config.json")]
     check += ["--services", canonical(sorted(services_to_ask(jobs, leads_on)))]
-    check += ["--models", str(leads_on or bool(rules_to_run & WITH_MODELS)).lower()]
+    check += ["--models", str(computes).lower()]
     check += ["--coverage", str("read_coverage" in rules_to_run).lower()]
     if subprocess.run(check, check=False).returncode:
-        sys.exit(f"{CONFIG_NAME}: nothing was started, see the message above.")
+        sys.exit(f"{CONFIG_NAME}: {NOTHING_STARTED}, see the message above.")
+
+
+def engines():
+    """The inference engines that some cycle uses."""
+    return {CONFIG.inference.engine, *(override.inference.get("engine") for override in CONFIG.overrides)}
 
 
 def services_to_ask(jobs, leads_on):

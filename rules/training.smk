@@ -10,13 +10,15 @@ rule finetune:
         log_file("finetune/{task}/{generator}/{model}/volume-{volume}"),
     benchmark:
         benchmark_file("finetune/{task}/{generator}/{model}/volume-{volume}")
+    retries: TRAINING_RETRIES
     conda:
         "../environment.yaml"
     threads: 1
     resources:
         mem_mb=32000,
-        gpu=1,
+        gpu=gpus_of_training,
         runtime=1440,
+        attempt=number_of_attempt,
     params:
         program=program("finetune.py"),
         code=fingerprint("finetune.py"),
@@ -28,6 +30,10 @@ rule finetune:
     message:
         "Fine-tune {wildcards.model} on {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
+        # A signal to the whole job must reach the program alone, and leave it time for a checkpoint.
+        "trap : TERM USR1; [ {resources.attempt} -gt 1 ] || : > {log}; "
         "{params.program} --dataset {input.dataset} --model {params.model:q} "
         "--settings {params.settings:q} {params.pace} {params.warm_start} --state {params.state} "
-        "--adapter {output.adapter} --training {output.training} 2>&1 | tee {log}"
+        "--adapter {output.adapter} --training {output.training} "
+        "--time-limit {resources.runtime} --attempt {resources.attempt} "
+        "2>&1 | (trap '' TERM USR1; exec tee -a {log})"

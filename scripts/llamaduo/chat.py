@@ -50,12 +50,19 @@ _CHATML = """\
 {%- endfor -%}
 {%- if add_generation_prompt -%}{{ '<|im_start|>assistant\n' }}{%- endif -%}
 """
+_PHI = """\
+{%- for message in messages -%}
+{{ '<|' + message['role'] + '|>' + message['content'] | trim + '<|end|>' }}
+{%- endfor -%}
+{%- if add_generation_prompt -%}{{ '<|assistant|>' }}{%- endif -%}
+"""
 
 FAMILIES = {
     "gemma": ChatFamily(("<bos>", "<start_of_turn>", "<end_of_turn>"), _GEMMA),
     "mistral": ChatFamily(("<s>", "</s>", "[INST]", "[/INST]"), _MISTRAL),
     "llama": ChatFamily(("<|begin_of_text|>", "<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>"), _LLAMA),
     "chatml": ChatFamily(("<|im_start|>", "<|im_end|>"), _CHATML),
+    "phi": ChatFamily(("<|system|>", "<|user|>", "<|assistant|>", "<|end|>"), _PHI),
 }
 KNOW_NO_SYSTEM = ("gemma", "mistral")
 _PROBE = "turnoftheprobe"
@@ -93,8 +100,13 @@ def _template(tokenizer: "Tokenizer", model: ModelSettings) -> str:
         if not model.chat_template.is_file():
             raise InputError(f"{model.chat_template}: no such file (the chat template of {model.path})")
         return model.chat_template.read_text(encoding="utf-8")
-    if model.family == "auto" and isinstance(tokenizer.chat_template, str):
+    if model.family in ("auto", "own") and isinstance(tokenizer.chat_template, str):
         return tokenizer.chat_template
+    if model.family == "own":
+        raise InputError(
+            f"{model.path}: family 'own': its tokenizer has no chat template, as base models often have none; set "
+            f"family to 'auto' or to one of {', '.join(FAMILIES)}"
+        )
     family = detect_family(tokenizer, model.path) if model.family == "auto" else model.family
     vocabulary = tokenizer.get_vocab()
     if missing := [token for token in FAMILIES[family].tokens if token not in vocabulary]:

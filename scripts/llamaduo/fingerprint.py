@@ -22,6 +22,12 @@ LEFT_OUT = {
     "llamaduo.progress": "prints how far a step is",
     "llamaduo.errors": "names the kinds of errors",
     "llamaduo.lease": "keeps two processes apart",
+    "llamaduo.training.continuation": "counts how often a training was taken up again",
+    "llamaduo.training.deadline": "says when a training has to stop; it continues as if it had not",
+    "llamaduo.training.processes": "starts the processes of a training",
+    "llamaduo.training.trackers": "shows losses while a training runs",
+    "llamaduo.out_of_memory": "tells when memory ran out; what is computed then is the same in smaller parts",
+    "llamaduo.hub": "fetches the files of a revision, which the settings name and the model's hash is made of",
     # The rest of llamaduo.service counts: it decides what a step is given from the journal, which costs no call again.
     "llamaduo.service.openai": _ANSWERED,
     "llamaduo.service.anthropic": _ANSWERED,

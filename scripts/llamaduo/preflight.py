@@ -7,8 +7,9 @@ from llamaduo.config.models import ModelSettings
 from llamaduo.config.root import Config
 from llamaduo.coverage.check import check as check_coverage
 from llamaduo.errors import InputError
+from llamaduo.hub import cached, contents, is_hub_id
+from llamaduo.prefetch import repositories
 from llamaduo.service.keys import missing_key
-from llamaduo.weights import is_hub_id
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """The vocabulary of a tokenizer is in one of these."""
@@ -20,13 +21,15 @@ def check(config: Config, services: Sequence[str], models: bool, coverage: bool)
     Args:
         config: the config.
         services: names of the services that will be called: their API keys must be there.
-        models: whether models will be loaded: those in folders on this machine must be whole.
+        models: whether models will be loaded: those in folders on this machine must be whole, those on the Hub in its
+            cache or free to be downloaded.
         coverage: whether the coverage dataset will be read: every row of it must be usable.
     """
     check_keys(config, services)
     if models:
         for name, model in config.models.items():
             check_model(name, model)
+        check_hub(config)
     if coverage:
         check_coverage(config.coverage, {name: task.categories for name, task in config.tasks.items()})
 
@@ -64,6 +67,16 @@ def check_model(name: str, model: ModelSettings) -> None:
         _check_folder(f"models.{name}.base", model.base, "config.json", tokenizer=adapter_is_here and not own_tokenizer)
     if model.chat_template is not None and not model.chat_template.is_file():
         raise InputError(f"models.{name}.chat_template: {model.chat_template}: no such file")
+
+
+def check_hub(config: Config) -> None:
+    """Raise `InputError` for a model on the Hub that is neither in the cache nor to be had."""
+    for key, repository in repositories(config).items():
+        if repository.kind == "model" and cached(repository) is None:
+            try:
+                contents(repository)
+            except InputError as error:
+                raise InputError(f"{key}: {error}") from error
 
 
 def _check_folder(key: str, path: str, settings: str, tokenizer: bool) -> None:

@@ -1,19 +1,14 @@
 """Loading local LLMs: from a folder or the Hub, in 4 bits or not, with an adapter or without."""
 
-import os
-import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from llamaduo.config.models import ModelSettings
 from llamaduo.errors import InputError
+from llamaduo.hub import Repository, is_hub_id, snapshot
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-_HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
-HUB_FILES = ("*.json", "*.safetensors", "*.model", "*.jinja", "merges.txt", "vocab.txt")
-HUB_FILES_LEFT_OUT = ("consolidated*", "original/*")  # the same weights a second time, in other layouts
 
 
 def model_folder(path: str, revision: str | None = None) -> Path:
@@ -28,49 +23,7 @@ def model_folder(path: str, revision: str | None = None) -> Path:
         return folder
     if not is_hub_id(path):
         raise InputError(f"{path}: no such folder (a model is a folder, or an id on the Hub like 'google/gemma-2b')")
-    return _snapshot(path, revision)
-
-
-def is_hub_id(path: str) -> bool:
-    """Whether a path that is no folder may be a model's id on the Hub: `owner/name`, or for its oldest ones `name`."""
-    return bool(_HUB_ID.fullmatch(path)) and not path.startswith(".")
-
-
-def _snapshot(repository: str, revision: str | None) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import (
-        GatedRepoError,
-        HfHubHTTPError,
-        HFValidationError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-        RevisionNotFoundError,
-    )
-
-    token = os.environ.get("HF_TOKEN") or os.environ.get("HUGGING_FACE_HUB_TOKEN")
-    try:
-        return Path(
-            snapshot_download(
-                repository,
-                revision=revision,
-                token=token,
-                allow_patterns=list(HUB_FILES),
-                ignore_patterns=list(HUB_FILES_LEFT_OUT),
-            )
-        )
-    except GatedRepoError as error:
-        state = "the token in HF_TOKEN has no access" if token else "no token is set"
-        raise InputError(
-            f"{repository}: a gated model, and {state}: accept its terms on huggingface.co and set HF_TOKEN"
-        ) from error
-    except RevisionNotFoundError as error:
-        raise InputError(f"{repository}: no revision {revision!r} on the Hub") from error
-    except RepositoryNotFoundError as error:
-        raise InputError(f"{repository}: no such folder, and no such model on the Hub (or it is private)") from error
-    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, OSError) as error:
-        raise InputError(
-            f"{repository}: no such folder here, and it could not be had from the Hub: {_first_line(error)}"
-        ) from error
+    return snapshot(Repository(path, revision))
 
 
 def base_folder(model: ModelSettings) -> Path:
@@ -89,12 +42,15 @@ def preferred_dtype(precision: str = "auto") -> Any:
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
 
-def load_base(model: ModelSettings, quantise: bool = False, dtype: Any = None) -> "PreTrainedModel":
+def load_base(
+    model: ModelSettings, quantise: bool = False, dtype: Any = None, sharded: bool = False
+) -> "PreTrainedModel":
     """The base weights, on the GPU where there is one; `quantise`: in 4 bits (nf4 with double quantisation).
 
     `dtype` is the number format of the weights, or of the computation on 4-bit weights; None: `preferred_dtype()`.
+    `sharded`: they stay where FSDP takes them from.
     """
-    return load_causal(base_folder(model), quantise, dtype)
+    return load_causal(base_folder(model), quantise, dtype, sharded)
 
 
 def load_with_adapter(model: ModelSettings, adapter: Path | None, dtype: Any = None) -> Any:
@@ -120,7 +76,7 @@ def load_with_adapter(model: ModelSettings, adapter: Path | None, dtype: Any = N
     return loaded
 
 
-def load_causal(folder: Path, quantise: bool = False, dtype: Any = None) -> "PreTrainedModel":
+def load_causal(folder: Path, quantise: bool = False, dtype: Any = None, sharded: bool = False) -> "PreTrainedModel":
     """The causal language model in a folder, from safetensors only. Raises `InputError` when it cannot be loaded."""
     import torch
     from transformers import AutoModelForCausalLM, BitsAndBytesConfig
@@ -130,7 +86,7 @@ def load_causal(folder: Path, quantise: bool = False, dtype: Any = None) -> "Pre
 
     dtype = dtype or preferred_dtype()
     options: dict[str, Any] = {"dtype": dtype, "use_safetensors": True, "local_files_only": True}
-    if torch.cuda.is_available():
+    if torch.cuda.is_available() and not sharded:
         options["device_map"] = {"": torch.cuda.current_device()}
     if quantise:
         options["quantization_config"] = BitsAndBytesConfig(
@@ -138,6 +94,7 @@ def load_causal(folder: Path, quantise: bool = False, dtype: Any = None) -> "Pre
             bnb_4bit_quant_type="nf4",
             bnb_4bit_use_double_quant=True,
             bnb_4bit_compute_dtype=dtype,
+            bnb_4bit_quant_storage=dtype if sharded else None,  # FSDP flattens weights of one number format
         )
     try:
         return AutoModelForCausalLM.from_pretrained(str(folder), **options)

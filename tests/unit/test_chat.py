@@ -18,7 +18,13 @@ from llamaduo.chat import (
 from llamaduo.config.models import ModelSettings
 from llamaduo.errors import InputError
 
-END_OF_TURN = {"gemma": "<end_of_turn>", "mistral": "</s>", "llama": "<|eot_id|>", "chatml": "<|im_end|>"}
+END_OF_TURN = {
+    "gemma": "<end_of_turn>",
+    "mistral": "</s>",
+    "llama": "<|eot_id|>",
+    "chatml": "<|im_end|>",
+    "phi": "<|end|>",
+}
 TALK = [
     {"role": "system", "content": "You are brief."},
     {"role": "user", "content": "Hello?"},
@@ -60,9 +66,33 @@ def test_an_example_is_the_prompt_of_inference_and_the_last_response(family: str
     assert prompt == prompt_ids(tokenizer, TALK) == prompt_ids(tokenizer, TALK[:-1])
     assert decode(tokenizer, completion).strip() == "no, never" + END_OF_TURN[family]
     assert completion[-1] == end_of_turn_id(tokenizer)
-    assert prompt.count(tokenizer.bos_token_id) == (0 if tokenizer.bos_token is None else 1)
+    assert prompt.count(tokenizer.bos_token_id) == (0 if family in ("chatml", "phi") else 1)
     for turn in TALK[:-1]:
         assert turn["content"] in decode(tokenizer, prompt)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_the_loss_covers_the_response_and_its_end_under_every_familys_template(
+    family: str, folders: dict[str, Path], tmp_path: Path
+) -> None:
+    from llamaduo.training.examples import IGNORED
+    from llamaduo.training.mask import check_mask
+
+    tokenizer = load_tokenizer(settings(folders[family]))
+    prompt, completion = example_ids(tokenizer, TALK)
+    ids, labels = prompt + completion, [IGNORED] * len(prompt) + completion
+    check_mask(tokenizer, TALK, ids, labels)
+
+    with pytest.raises(InputError, match="the loss must end on the end-of-turn token"):
+        check_mask(tokenizer, TALK, ids[:-1], labels[:-1])
+    with pytest.raises(InputError, match="must cover exactly the last response"):
+        check_mask(tokenizer, TALK, ids, [IGNORED] * (len(prompt) + 1) + completion[1:])
+    planted = "(message['content'] if message['role'] == 'assistant' else 'x') | trim"
+    (tmp_path / "wrong.jinja").write_text(FAMILIES[family].template.replace("message['content'] | trim", planted))
+    wrong = load_tokenizer(settings(folders[family], chat_template=tmp_path / "wrong.jinja"))
+    prompt, completion = example_ids(wrong, TALK)
+    with pytest.raises(InputError, match=r"the chat template leaves out the (system|user) turn"):
+        check_mask(wrong, TALK, prompt + completion, [IGNORED] * len(prompt) + completion)
 
 
 @pytest.mark.parametrize("family", ["gemma", "mistral"])
@@ -96,6 +126,30 @@ def test_the_models_own_template_comes_first_and_the_users_before_it(folders: di
     (tmp_path / "theirs.jinja").write_text(theirs)
     chosen = settings(tmp_path / "own", chat_template=tmp_path / "theirs.jinja")
     assert load_tokenizer(chosen).chat_template == theirs
+
+
+def test_the_template_of_an_instruct_variant_that_thinks_is_used_without_thoughts(tmp_path: Path) -> None:
+    no_thoughts = r"'<think>\n\n</think>\n\n'"
+    template = (
+        "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}"
+        "{% if m.role == 'assistant' and loop.last %}{{ " + no_thoughts + " }}{% endif %}"
+        "{{ m.content + '<|im_end|>\\n' }}{% endfor %}"
+        "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}"
+        "{% if not enable_thinking | default(true) %}{{ " + no_thoughts + " }}{% endif %}{% endif %}"
+    )
+    build_tiny_tokenizer("chatml", tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "chat_template.jinja").write_text(template)
+    tokenizer = load_tokenizer(settings(tmp_path, family="own"))
+    prompt, completion = example_ids(tokenizer, TALK)
+    assert decode(tokenizer, prompt).endswith("<think>\n\n</think>\n\n"), "the thoughts are empty, and not learned"
+    assert decode(tokenizer, completion) == "no, never<|im_end|>"
+    assert prompt == prompt_ids(tokenizer, TALK)
+
+
+def test_a_base_model_has_no_template_of_its_own(folders: dict[str, Path]) -> None:
+    with pytest.raises(InputError, match=r"family 'own': its tokenizer has no chat template.*one of gemma, mistral"):
+        load_tokenizer(settings(folders["llama"], family="own"))
 
 
 def test_a_family_whose_tokens_are_missing_is_an_error(folders: dict[str, Path]) -> None:

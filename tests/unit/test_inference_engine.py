@@ -1,5 +1,6 @@
 """The transformers engine on tiny models: batches, padding, cache, ends of responses, memory that runs out."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from tiny_models import build_tiny_model
 from llamaduo.chat import FAMILIES
 from llamaduo.config.models import ModelSettings
 from llamaduo.errors import InputError
-from llamaduo.inference.batches import longest_first, next_batch, tokens_of
+from llamaduo.inference.batches import joining, longest_first, tokens_of
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.sampling import Sampling, draw
 from llamaduo.inference.transformers_engine import TransformersEngine
@@ -56,7 +57,7 @@ def one_token_after_another(model: Any, query: Query, sampling: Sampling) -> Gen
     return Generated(0, tuple(tokens), "length")
 
 
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", ["gemma", "chatml"])
 def test_a_response_does_not_depend_on_its_batch(family: str, models: dict[str, Any]) -> None:
     asked = queries()
     together = answers(models[family], asked, batch_tokens=100_000)
@@ -69,8 +70,11 @@ def test_a_response_does_not_depend_on_its_batch(family: str, models: dict[str, 
     assert {one.finish_reason for one in together} == {"stop", "length"}
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("sampling", [SAMPLING, Sampling(1.2, top_k=20, top_p=0.9), Sampling(0.0)])
+@pytest.mark.parametrize(
+    ("family", "sampling"),
+    [(family, SAMPLING) for family in FAMILIES]
+    + [("llama", Sampling(1.2, top_k=20, top_p=0.9)), ("gemma", Sampling(0.0))],
+)
 def test_padding_cache_and_batch_change_nothing(family: str, sampling: Sampling, models: dict[str, Any]) -> None:
     asked = queries(prompts=4, samples=2)
     with torch.inference_mode():
@@ -79,17 +83,56 @@ def test_padding_cache_and_batch_change_nothing(family: str, sampling: Sampling,
     assert [(one.tokens, one.finish_reason) for one in found] == [(e.tokens, e.finish_reason) for e in expected]
 
 
-def test_a_sliding_window_of_attention_is_kept_through_batches(tmp_path: Path) -> None:
-    from transformers import MistralConfig, MistralForCausalLM
+def models_with_windows() -> Iterator[Any]:
+    """A model whose layers all look back 8 tokens, and one where every other layer does."""
+    from transformers import Gemma3ForCausalLM, Gemma3TextConfig, MistralConfig, MistralForCausalLM
 
     sizes = dict(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=2)  # noqa: C408
+    sizes |= {"vocab_size": 384, "num_key_value_heads": 1, "sliding_window": 8}
+    yield MistralForCausalLM, MistralConfig(**sizes)
+    kinds = ["sliding_attention", "full_attention"]
+    yield Gemma3ForCausalLM, Gemma3TextConfig(**sizes, layer_types=kinds, head_dim=16, initializer_range=0.2)
+
+
+@pytest.mark.parametrize(("kind", "config"), list(models_with_windows()), ids=["all layers", "every other layer"])
+def test_a_sliding_window_of_attention_is_kept_through_batches(kind: Any, config: Any) -> None:
     torch.manual_seed(0)
-    model = MistralForCausalLM(MistralConfig(vocab_size=384, num_key_value_heads=1, sliding_window=8, **sizes))
+    model = kind(config)
     model.config.eos_token_id = None
     asked = queries(prompts=4, samples=2)
     with torch.inference_mode():
         expected = [one_token_after_another(model.eval(), query, SAMPLING).tokens for query in asked]
     assert [one.tokens for one in answers(model, asked, 100_000)] == expected
+    assert [one.tokens for one in answers(model, asked, 120)] == expected
+
+
+def test_rows_that_end_make_room_for_others(models: dict[str, Any]) -> None:
+    asked = queries()
+    budget = 4 * (len(asked[-1].prompt) + LIMIT)
+    engine = TransformersEngine(models["llama"], STOP, SAMPLING, budget)
+    shapes: list[tuple[int, int]] = []
+    watch = engine.model.register_forward_pre_hook(
+        lambda module, given, keys: shapes.append(tuple(keys["input_ids"].shape)), with_kwargs=True
+    )
+    groups = list(engine.generate(asked))
+    watch.remove()
+    prefills = [number for number, (_, tokens) in enumerate(shapes) if tokens > 1]
+    by_end = {one.index: number for number, group in enumerate(groups) for one in group}
+    assert len(prefills) > len(asked) / 4, "new ones join before all of those before them have ended"
+    assert len(groups) > len(prefills), "what has ended is given back while others go on"
+    assert by_end[15] < by_end[0], "the longest prompts come first"
+    assert all(rows * (2 + 1) <= budget for rows, _ in shapes)
+
+
+def test_a_model_with_more_than_attention_is_refused() -> None:
+    from transformers import Qwen3NextConfig, Qwen3NextForCausalLM
+
+    torch.manual_seed(0)
+    config = Qwen3NextConfig(vocab_size=384, hidden_size=32, num_hidden_layers=4, num_experts=2, intermediate_size=32)
+    with torch.device("meta"):
+        model = Qwen3NextForCausalLM(config)
+    with pytest.raises(InputError, match=r"LinearAttentionLayer: set inference\.engine to 'vllm'"):
+        TransformersEngine(model, STOP, SAMPLING, 100)
 
 
 def test_the_end_of_turn_counts_for_the_limit_and_is_left_out(models: dict[str, Any]) -> None:
@@ -108,12 +151,14 @@ def test_batches_hold_neighbours_in_length_within_the_budget() -> None:
     order, sizes = longest_first(asked), []
     assert [len(asked[index].prompt) for index in order] == sorted((len(one.prompt) for one in asked), reverse=True)
     while order:
-        batch = next_batch(asked, order, budget=150)
-        assert tokens_of([asked[index] for index in batch]) <= 150
-        sizes.append(len(batch))
-        order = order[len(batch) :]
+        count = joining([asked[index] for index in order], rows=0, width=0, to_come=0, budget=150)
+        assert tokens_of(count, len(asked[order[0]].prompt), LIMIT) <= 150
+        sizes.append(count)
+        order = order[count:]
     assert sizes[0] < sizes[-1]
-    assert next_batch(asked, longest_first(asked), budget=1) == [15], "one at least"
+    assert joining(asked, rows=0, width=0, to_come=0, budget=1) == 1, "one at least"
+    assert joining(asked, rows=1, width=10, to_come=5, budget=1) == 0, "but none beside others"
+    assert joining(asked[:2], rows=3, width=2, to_come=LIMIT, budget=5 * (2 + LIMIT)) == 2
 
 
 class SmallMemory:
@@ -140,7 +185,7 @@ def test_when_memory_runs_out_batches_are_halved_and_the_responses_are_the_same(
     small = SmallMemory(models["llama"], tokens=200)
     assert answers(small, queries(), 100_000) == expected
     assert 50 < small.largest <= 200
-    assert "out of memory with 918 tokens per batch; going on with batch_tokens 459" in caplog.text
+    assert "out of memory with 936 tokens per batch; going on with batch_tokens 468" in caplog.text
 
 
 def test_a_single_response_that_does_not_fit_is_said(models: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -11,19 +12,23 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny_model
 
 from llamaduo.canonical import digest_folder
+from llamaduo.chat import load_tokenizer, prompt_ids
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
+from llamaduo.deployment.merge import merge
 from llamaduo.errors import InputError
 from llamaduo.lease import LeaseHeld, lease
 from llamaduo.schemas.dataset import DATASET
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows, write_rows
+from llamaduo.training.deadline import Unfinished
 from llamaduo.training.finetune import finetune
 from llamaduo.training.model import start
-from llamaduo.weights import load_with_adapter
+from llamaduo.weights import load_causal, load_with_adapter
 
 PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
 SETTINGS: dict[str, Any] = {
@@ -34,16 +39,14 @@ SETTINGS: dict[str, Any] = {
     "validation_share": 0.2,
     "activation_checkpointing": False,
 }
+FAMILIES = ("gemma", "mistral", "llama", "chatml")  # the last one stands for Qwen 3
 TEAMS = ("billing", "hardware", "shipping")
 
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelSettings]:
     root = tmp_path_factory.mktemp("models")
-    return {
-        family: ModelSettings(path=str(build_tiny_model(family, root / family)))
-        for family in ("gemma", "mistral", "llama")
-    }
+    return {family: ModelSettings(path=str(build_tiny_model(family, root / family))) for family in FAMILIES}
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +69,12 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(
-    folder: Path, dataset: Path, model: ModelSettings, warm_start: Path | None = None, **keys: Any
+    folder: Path,
+    dataset: Path,
+    model: ModelSettings,
+    warm_start: Path | None = None,
+    time_limit: float | None = None,
+    **keys: Any,
 ) -> tuple[Path, list[dict[str, Any]]]:
     finetune(
         dataset=dataset,
@@ -76,12 +84,14 @@ def train(
         training=folder / "training.parquet",
         state=folder / "state",
         warm_start=warm_start,
+        time_limit=time_limit,
     )
     return folder / "adapter", read_rows(folder / "training.parquet", TRAINING)
 
 
-@pytest.mark.parametrize(("method", "family"), [("qlora", "gemma"), ("lora", "mistral"), ("full", "llama")])
-def test_every_method_learns_saves_and_is_loaded(
+@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("method", ["qlora", "lora", "full"])
+def test_every_method_learns_every_family_and_what_is_saved_is_loaded_merged_and_generates(
     method: str, family: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
 ) -> None:
     import torch
@@ -95,13 +105,25 @@ def test_every_method_learns_saves_and_is_loaded(
     assert (facts["method"], facts["base"]["path"]) == (method, models[family].path)
     assert facts["training_examples"] + facts["validation_examples"] == 40
     assert facts["kept_eval_loss"] == min(row["eval_loss"] for row in rows if row["eval_loss"] is not None)
-    assert not list((tmp_path / "state").glob("*/"))
     assert {path.suffix for path in adapter.iterdir()} <= {".json", ".jinja", ".safetensors"}
+    assert not list((tmp_path / "state").glob("*/*"))
+    assert list((tmp_path / "tensorboard").iterdir())
+    ran_on = json.loads((tmp_path / "training-machine.json").read_text())["chosen"]
+    assert (ran_on["layout"], ran_on["optimiser"], ran_on["liger"]) == ("packed", "adamw_torch", False)
 
     tuned, base = load_with_adapter(models[family], adapter), load_with_adapter(models[family], None)
+    tokens = torch.arange(20)[None]
     with torch.no_grad():
-        tokens = torch.arange(20)[None]
         assert not torch.allclose(tuned(tokens).logits, base(tokens).logits, atol=1e-3)
+
+    messages = read_rows(dataset, DATASET)[0]["messages"]
+    tokenizer = load_tokenizer(models[family])
+    assert merge(models[family], adapter, tokenizer, [messages], tmp_path / "merged").passed
+    prompt = torch.tensor([prompt_ids(tokenizer, messages)])
+    written = load_causal(tmp_path / "merged").generate(
+        input_ids=prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=4, do_sample=False
+    )
+    assert prompt.shape[1] < written.shape[1] <= prompt.shape[1] + 4
 
 
 def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
@@ -112,6 +134,16 @@ def test_the_same_seed_gives_the_same_bytes_and_another_one_others(
     other, _ = train(tmp_path / "other", dataset, models["gemma"], method="lora", max_steps=3, seed=43)
     assert digest_folder(first) == digest_folder(same)
     assert digest_folder(first, "*.safetensors") != digest_folder(other, "*.safetensors")
+
+
+def test_only_the_best_weights_so_far_take_room_on_the_disk(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "full", "evaluate_every": 1, "schedule": "constant"}
+    for _ in range(2):
+        with pytest.raises(Unfinished):
+            train(tmp_path, dataset, models["gemma"], time_limit=0, **keys)
+    assert [folder.name for folder in tmp_path.glob("state/*/best-*")] == ["best-2"]
 
 
 def test_the_weights_with_the_lowest_validation_loss_are_kept(
@@ -125,6 +157,39 @@ def test_the_weights_with_the_lowest_validation_loss_are_kept(
     last, _ = train(tmp_path / "last", dataset, models["gemma"], evaluate_every=1, keep="last", **keys)
     assert json.loads((last / "training.json").read_text())["kept_step"] == 5
     assert digest_folder(best, "*.safetensors") != digest_folder(last, "*.safetensors")
+
+
+def test_training_stops_early_when_validations_bring_nothing_any_more(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "full", "learning_rate": 0.5, "schedule": "constant", "max_steps": 9}
+    kept, rows = train(tmp_path, dataset, models["gemma"], evaluate_every=1, patience=2, checkpoint_minutes=0, **keys)
+    facts = json.loads((kept / "training.json").read_text())
+    assert facts["steps"] == len(rows) == facts["kept_step"] + 2 < 9
+
+
+def test_a_training_that_diverged_is_told_and_keeps_nothing(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    poisoned = tmp_path / "poisoned"
+    shutil.copytree(models["llama"].path, poisoned)
+    weights = load_file(poisoned / "model.safetensors")
+    weights["model.norm.weight"][0] = float("nan")
+    save_file(weights, poisoned / "model.safetensors", metadata={"format": "pt"})
+    keys = {"method": "lora", "hardware": {"layout": "padded"}}
+    with pytest.raises(InputError, match=r"the loss is nan at step 1: the training diverged"):
+        train(tmp_path, dataset, models["llama"].model_copy(update={"path": str(poisoned)}), **keys)
+    assert not (tmp_path / "adapter").exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"), [("paper", "unknown tracker 'paper'"), ("wandb", "'wandb' is not installed")]
+)
+def test_a_tracker_that_is_not_there_is_told(
+    name: str, problem: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=problem):
+        train(tmp_path, dataset, models["llama"], report_to=[name])
 
 
 def test_a_warm_start_goes_on_from_the_adapter_of_before(
@@ -178,12 +243,24 @@ def test_a_model_tuned_elsewhere_is_not_trained(
         train(tmp_path, dataset, merged)
 
 
-@pytest.mark.parametrize("method", ["lora", "qlora"])
+def test_a_qlora_training_that_was_stopped_and_resumed_ends_as_an_undisturbed_one(
+    models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
+) -> None:
+    keys: dict[str, Any] = {"method": "qlora", "max_steps": 6}
+    undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
+    with pytest.raises(Unfinished, match="stopped at step 1 of 6"):
+        train(tmp_path / "stopped", dataset, models["mistral"], time_limit=0, **keys)
+    resumed, rows_again = train(tmp_path / "stopped", dataset, models["mistral"], **keys)
+    assert rows_again == rows
+    assert digest_folder(resumed) == digest_folder(undisturbed)
+
+
+@pytest.mark.parametrize("method", ["lora", "full"])
 def test_a_killed_training_ends_as_an_undisturbed_one(
     method: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
 ) -> None:
-    """Slow for a reason: a process of its own has to start, import the trainer and be killed."""
-    keys = {"method": method, "max_steps": 8}
+    """Slow for a reason: a process of its own has to start, import the trainer and be killed at some step."""
+    keys = {"method": method, "max_steps": 16}
     undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
 
     killed = tmp_path / "killed"
@@ -194,20 +271,24 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     command += ["--state", str(killed / "state")]
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         deadline = time.monotonic() + 120
-        while not list(killed.glob("state/*/checkpoint-4/complete.json")) and time.monotonic() < deadline:
+        step = random.randint(2, 10)
+        print(f"killed after step {step}")
+        while not list(killed.glob(f"state/*/checkpoint-{step}/complete.json")) and time.monotonic() < deadline:
             assert process.poll() is None, process.stderr and process.stderr.read()
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
     assert not (killed / "adapter").exists()
+    trained = json.loads((undisturbed / "training.json").read_text())["trained_tokens"]
 
     broken = tmp_path / "broken"
     shutil.copytree(killed / "state", broken / "state")
-    for folder in (killed, broken) if method == "lora" else (broken,):
+    for folder in (killed, broken) if method == "lora" else (killed,):
         checkpoints = sorted(folder.glob("state/*/checkpoint-*"), key=lambda path: int(path.name.rpartition("-")[2]))
         assert checkpoints
         if folder is broken:
-            weights = checkpoints[-1] / "adapter_model.safetensors"
+            weights = checkpoints[-1] / "adapter_model.safetensors"  # the one before has to do
             weights.write_bytes(weights.read_bytes()[:-1] + b"?")
         resumed, rows_again = train(folder, dataset, models["mistral"], **keys)
         assert rows_again == rows
+        assert json.loads((resumed / "training.json").read_text())["trained_tokens"] == trained
         assert digest_folder(resumed) == digest_folder(undisturbed)

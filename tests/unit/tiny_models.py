@@ -15,6 +15,7 @@ SPECIAL = {
     "mistral": {"bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"},
     "llama": {"bos_token": "<|begin_of_text|>", "eos_token": "<|end_of_text|>"},
     "chatml": {"eos_token": "<|im_end|>", "pad_token": "<|endoftext|>"},
+    "phi": {"bos_token": "<|endoftext|>", "eos_token": "<|endoftext|>"},
 }
 
 
@@ -35,7 +36,8 @@ def build_tiny_tokenizer(family: str, folder: Path, vocabulary: int = 384) -> No
         show_progress=False,
     )
     tokenizer.train_from_iterator(WORDS.splitlines(), trainer)
-    if bos := special.get("bos_token"):
+    bos = special.get("bos_token")
+    if bos and bos != special["eos_token"]:  # Phi names one, and puts none before a text
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{bos} $A", pair=f"{bos} $A {bos} $B", special_tokens=[(bos, tokenizer.token_to_id(bos))]
         )
@@ -53,13 +55,18 @@ def build_tiny_model(family: str, folder: Path, seed: int = 0, hidden: int = 32)
         LlamaForCausalLM,
         MistralConfig,
         MistralForCausalLM,
+        Phi3Config,
+        Phi3ForCausalLM,
+        Qwen3Config,
+        Qwen3ForCausalLM,
     )
 
     kinds = {
         "gemma": (GemmaConfig, GemmaForCausalLM),
         "mistral": (MistralConfig, MistralForCausalLM),
         "llama": (LlamaConfig, LlamaForCausalLM),
-        "chatml": (LlamaConfig, LlamaForCausalLM),
+        "chatml": (Qwen3Config, Qwen3ForCausalLM),
+        "phi": (Phi3Config, Phi3ForCausalLM),
     }
     build_tiny_tokenizer(family, folder)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))

@@ -119,7 +119,9 @@ def test_the_report_renders_what_exists_and_names_what_is_missing(finished: Work
         file.unlink()
     finished.path("runs/animals/writer/llama/verdict.json").unlink()
 
-    finished.run("report")
+    for _ in range(2):  # whenever it is asked for
+        finished.path("report/index.html").unlink(missing_ok=True)
+        finished.run("report")
 
     page = finished.path("report/index.html").read_text()
     assert "llama" in page

@@ -28,10 +28,12 @@ class InferenceSettings(Section):
     batch_tokens: int = Field(default=65536, ge=1)
     """Tokens one batch may grow to: its rows times (longest prompt + max_new_tokens). What bounds the memory of the
     attention cache: about 30 GB for Gemma 7B, 8.6 GB for LLaMA3 8B. Halved, and said so, when memory runs out. It
-    changes the speed, not the responses."""
+    changes the speed, not the responses. The engine `vllm` plans its memory itself."""
 
     seed: int = Field(default=42, ge=0)
     """What all draws of tokens start from."""
 
-    engine: Literal["transformers"] = "transformers"
-    """What computes the responses."""
+    engine: Literal["transformers", "vllm"] = "transformers"
+    """What computes the responses. `transformers` needs nothing more and runs on CPUs too. `vllm` is made for GPUs and
+    has an environment of its own (rules/envs/vllm.yaml, used with `--sdm conda`). The two draw different samples from
+    the same distribution: choose one for all runs that are compared."""

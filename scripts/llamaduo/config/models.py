@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 
 from llamaduo.config.base import Section
 
-Family = Literal["gemma", "mistral", "llama", "chatml"]
+Family = Literal["gemma", "mistral", "llama", "chatml", "phi"]
 
 
 class GenerationOverrides(Section):
@@ -27,17 +27,21 @@ class ModelSettings(Section):
     """A local LLM: a base model to be fine-tuned, or one that was tuned elsewhere and is judged only."""
 
     path: str = Field(min_length=1)
-    """A model's id on the Hugging Face Hub, or a folder."""
+    """A model's id on the Hugging Face Hub, or a folder. Weights are read from safetensors only. Gated models need
+    HF_TOKEN in the environment; nodes without network need `snakemake prefetch` before."""
     revision: str | None = None
-    """Commit, tag or branch on the Hub; a commit pins the weights."""
+    """Commit, tag or branch on the Hub. A commit pins the weights, and is not asked for again once it is in the cache;
+    `snakemake prefetch` says which one it is."""
     kind: Literal["base", "adapter", "merged"] = "base"
     """`base`: fine-tuned by the runs. `adapter`, `merged`: tuned elsewhere, judged and not trained."""
     base: str | None = None
     """For an adapter: the id or folder of the model that it was tuned from."""
     base_revision: str | None = None
     """For an adapter: the revision of that model."""
-    family: Family | Literal["auto"] = "auto"
-    """The chat template; `auto`: the model's own, or that of the family whose tokens its tokenizer has."""
+    family: Family | Literal["auto", "own"] = "auto"
+    """The chat template. `gemma` (also Gemma 2 and 3), `mistral`, `llama` (3 and later), `chatml` (Qwen), `phi` (Phi 3
+    and 4-mini): made of tokens that the base models have already. `own`: the tokenizer's, as instruct variants have
+    one. `auto`: the tokenizer's where it has one, else that of the family whose tokens it has."""
     chat_template: Path | None = None
     """A file with a chat template (Jinja) to be used instead."""
     generation: GenerationOverrides = GenerationOverrides()

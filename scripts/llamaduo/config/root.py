@@ -59,6 +59,9 @@ class Override(Section):
             raise ValueError(
                 "include_train is about the datasets, which all models share; set training.include_train for all"
             )
+        for key in ("continuations", "failures"):
+            if key in training:
+                raise ValueError(f"{key} is the same for all runs; set training.{key}")
         return training
 
     def holds(self, task: str, model: str, volume: int) -> bool:

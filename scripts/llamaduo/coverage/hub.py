@@ -3,6 +3,7 @@
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.rows import SourceRow
 from llamaduo.errors import InputError
+from llamaduo.hub import PREFETCH, Repository, settled
 
 
 def read_hub(settings: CoverageSettings) -> dict[str, list[SourceRow]]:
@@ -15,8 +16,12 @@ def read_hub(settings: CoverageSettings) -> dict[str, list[SourceRow]]:
 
     name = settings.source
     revision = "" if settings.revision is None else f" at revision {settings.revision!r}"
+    prefetched = settled(Repository(name, settings.revision, "dataset"))
     try:
-        loaded = load_dataset(name, settings.subset, revision=settings.revision)
+        if prefetched is not None:
+            loaded = load_dataset(str(prefetched), settings.subset)
+        else:
+            loaded = load_dataset(name, settings.subset, revision=settings.revision)
     except DatasetNotFoundError as error:
         raise InputError(
             f"{name}: neither a file or folder nor a dataset of the Hugging Face Hub{revision}; "
@@ -29,7 +34,7 @@ def read_hub(settings: CoverageSettings) -> dict[str, list[SourceRow]]:
     except Exception as error:  # the Hub's client lets the errors of several network libraries through
         raise InputError(
             f"{name}: no such file or folder, and the Hugging Face Hub cannot be reached to look for a dataset "
-            f"of that name: {_first_line(error)}"
+            f"of that name: {_first_line(error)} (on nodes without network: {PREFETCH})"
         ) from error
     if not isinstance(loaded, DatasetDict):
         raise InputError(f"{name}: the Hub dataset has no splits")

@@ -35,13 +35,19 @@ def read_source(settings: CoverageSettings) -> Source:
         splits = {settings.train_split: read_file(path)}
         if settings.test_split is not None:
             raise InputError(f"{path}: one file has no split {settings.test_split!r}; leave coverage.test_split out")
-    elif HUB_ID.fullmatch(settings.source) and path.suffix.lower() not in READERS:
+    elif is_on_hub(settings.source):
         from llamaduo.coverage.hub import read_hub
 
         splits = read_hub(settings)
     else:
         raise InputError(f"{path}: no such file or folder (coverage.source)")
     return _checked(settings, splits)
+
+
+def is_on_hub(source: str) -> bool:
+    """Whether a source is taken for a dataset of the Hub: nothing of that name is here, and it may be an id."""
+    path = Path(source).expanduser()
+    return not path.exists() and bool(HUB_ID.fullmatch(source)) and path.suffix.lower() not in READERS
 
 
 def _checked(settings: CoverageSettings, splits: dict[str, list[SourceRow]]) -> Source:

@@ -8,7 +8,8 @@ from llamaduo.inference.engine import Query
 def longest_first(queries: Sequence[Query]) -> list[int]:
     """The queries' indices by the length of the prompt, the longest first, the samples of a prompt side by side.
 
-    Neighbours need the least padding, and what memory runs out on comes first.
+    Neighbours need the least padding, and what memory runs out on comes first. A prompt that joins a batch later is
+    then no longer than what each row of the batch holds already.
     """
     first_of: dict[tuple[int, ...], int] = {}
     for index, query in enumerate(queries):
@@ -16,19 +17,18 @@ def longest_first(queries: Sequence[Query]) -> list[int]:
     return sorted(range(len(queries)), key=lambda i: (-len(queries[i].prompt), first_of[queries[i].prompt], i))
 
 
-def tokens_of(batch: Sequence[Query]) -> int:
-    """Tokens that a batch grows to at most: rows times (longest prompt + most new tokens)."""
-    return len(batch) * (max(len(query.prompt) for query in batch) + max(query.limit for query in batch))
+def tokens_of(rows: int, width: int, to_come: int) -> int:
+    """Tokens that a batch grows to at most: rows times (tokens that the longest row holds + most tokens to come)."""
+    return rows * (width + to_come)
 
 
-def next_batch(queries: Sequence[Query], order: Sequence[int], budget: int) -> list[int]:
-    """The first indices of `order` whose queries keep within `budget` tokens; one at least, whatever it needs."""
-    batch: list[int] = []
-    longest = most_new = 0
-    for index in order:
-        longest = max(longest, len(queries[index].prompt))
-        most_new = max(most_new, queries[index].limit)
-        if batch and (len(batch) + 1) * (longest + most_new) > budget:
-            break
-        batch.append(index)
-    return batch
+def joining(waiting: Sequence[Query], rows: int, width: int, to_come: int, budget: int) -> int:
+    """How many of the waiting, in their order, join a batch of `rows` rows within `budget` tokens.
+
+    width, to_come: as in `tokens_of`, of the rows that are there. An empty batch gets one at least, whatever it needs.
+    """
+    for number, query in enumerate(waiting):
+        width, to_come = max(width, len(query.prompt)), max(to_come, query.limit)
+        if rows + number and tokens_of(rows + number + 1, width, to_come) > budget:
+            return number
+    return len(waiting)

@@ -102,10 +102,13 @@ def load_engine(
     model: ModelSettings, adapter: Path | None, settings: InferenceSettings, stop_ids: Sequence[int]
 ) -> Engine:
     """The engine that the settings name, with the model in it."""
+    if settings.engine == "vllm":
+        from llamaduo.inference import vllm_engine
+
+        return vllm_engine.load(model, adapter, settings, stop_ids)
     from llamaduo.inference import transformers_engine
 
-    engines = {"transformers": transformers_engine.load}
-    return engines[settings.engine](model, adapter, settings, stop_ids)
+    return transformers_engine.load(model, adapter, settings, stop_ids)
 
 
 def compute(

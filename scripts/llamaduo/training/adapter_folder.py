@@ -15,9 +15,12 @@ NOT_CONTENT = ("transformers_version", "peft_version", "name_or_path", "_name_or
 """What the libraries note about themselves and the computer."""
 
 
-def save_weights(model: Any, folder: Path) -> None:
-    """Write an adapter (PEFT) or a whole model as safetensors, with its config."""
-    model.save_pretrained(str(folder))
+def save_weights(model: Any, folder: Path, weights: dict[str, Any] | None = None) -> None:
+    """Write an adapter (PEFT) or a whole model as safetensors, with its config.
+
+    `weights`: the model's, where it does not hold them itself because processes share them out.
+    """
+    model.save_pretrained(str(folder), **({} if weights is None else {"state_dict": weights}))
     (folder / "README.md").unlink(missing_ok=True)
     tidy_configs(folder)
 

@@ -13,8 +13,18 @@ from llamaduo.config.training import TrainingSettings
 from llamaduo.files import read_json, write_json
 from llamaduo.weights import base_folder
 
-COSMETIC = ("checkpoint_minutes", "include_train", "warm_start")
-"""Settings that change no weight, or whose effect is in the dataset or in the adapter that is started from."""
+COSMETIC = (
+    "activation_checkpointing",
+    "checkpoint_minutes",
+    "continuations",
+    "failures",
+    "hardware",
+    "include_train",
+    "report_to",
+    "warm_start",
+)
+"""Settings that change no weight (but by the rounding of sums), or whose effect is in the dataset or in the adapter
+that is started from."""
 SEAL = "complete.json"
 KEPT = "kept.json"
 

@@ -4,9 +4,11 @@ import shutil
 import sys
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from llamaduo.canonical import canonical
 from llamaduo.chat import load_tokenizer
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
@@ -18,14 +20,19 @@ from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import Row, read_rows, write_rows
 from llamaduo.training.adapter_folder import copy_weights, save_tokenizer, save_weights
 from llamaduo.training.checkpoints import COSMETIC, best_kept, newest_whole, state_key
+from llamaduo.training.continuation import finish, record_of
+from llamaduo.training.deadline import Deadline, Pace, StopSignals, Unfinished, end_of_job
 from llamaduo.training.examples import Encoded, Example, check_rows, encode, split
 from llamaduo.training.mask import check_mask, show_mask
+from llamaduo.training.processes import is_main, is_sharded
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
     from llamaduo.training.trainer import FineTuner
 
+PROVENANCE = "training-machine.json"
+"""The record of what a training ran on and how, beside its table."""
 CHECKED_EXAMPLES = 200
 """The mask check renders and decodes; so many examples, spread over the dataset, show a wrong template."""
 
@@ -39,61 +46,83 @@ def finetune(
     training: Path,
     state: Path,
     warm_start: Path | None = None,
+    time_limit: float | None = None,
 ) -> None:
     """Fine-tune `model` on `dataset` and write the folder `adapter` and the table `training`.
 
     An unfinished training is kept under `state`, in a folder named after all that determines it. On one computer the
-    same inputs give the same bytes, interrupted or not. Raises `InputError` for data, model or settings that cannot be
-    trained with, before a step is made.
+    same inputs give the same bytes, interrupted or not. Beside `training` stand TensorBoard files and a record of the
+    machine, which nothing reads. `time_limit` is in minutes from the start of this process.
+
+    Under `accelerate launch` every process calls this; one of them writes. Raises `InputError` for data, model or
+    settings that cannot be trained with, before a step is made, and for jobs that are too short; `Unfinished` when a
+    signal or the end of the job stopped the training at a checkpoint.
     """
     if model.kind != "base":
         raise InputError(f"{model.path}: a model of the kind {model.kind!r} is judged and not trained")
-    rows = read_rows(dataset, DATASET)
-    check_rows(rows, str(dataset))
-    tokenizer = load_tokenizer(model)
-    encoded = encode(tokenizer, rows, settings, str(dataset))
-    learned, held_out = split(encoded.examples, rows, settings.validation_share)
-    check_masks(tokenizer, rows, encoded.examples, str(dataset))
-    facts = _facts(rows, encoded, learned, held_out)
-    _announce(model, settings, facts, tokenizer, learned[0])
-
-    folder = state / state_key(dataset, model, settings, warm_start)
-    with lease(folder, "the training in this folder") as held:
-        trainer, kept = _train(
-            model=model,
-            settings=settings,
-            tokenizer=tokenizer,
-            learned=learned,
-            held_out=held_out,
-            folder=folder,
-            warm_start=warm_start,
-            held=held,
-        )
-        held.check()
-        with atomic_folder(adapter) as saved:
-            if kept is None:
-                save_weights(trainer.accelerator.unwrap_model(trainer.model), saved)
-            else:
-                copy_weights(kept.folder, saved)
-            save_tokenizer(tokenizer, saved)
-            facts |= {
-                "steps": trainer.state.global_step,
-                "trained_tokens": trainer.trained_tokens(),
-                "kept_step": kept.step if kept else trainer.state.global_step,
-                "kept_eval_loss": kept.eval_loss if kept else None,
-                "warm_start": warm_start is not None,
-            }
-            write_json(
-                saved / "training.json",
-                {
-                    "base": {"path": model.path, "revision": model.revision, "family": model.family},
-                    "method": settings.method,
-                    "settings": settings.model_dump(mode="json", exclude=set(COSMETIC)),
-                    **facts,
-                },
+    with StopSignals() as signals:
+        rows = read_rows(dataset, DATASET)
+        check_rows(rows, str(dataset))
+        tokenizer = load_tokenizer(model)
+        encoded = encode(tokenizer, rows, settings, str(dataset))
+        learned, held_out = split(encoded.examples, rows, settings.validation_share)
+        if settings.hardware.processes > len(learned):
+            raise InputError(
+                f"training.hardware.processes is {settings.hardware.processes}, and {dataset} has {len(learned)} "
+                "example(s) to train on: no more processes than examples"
             )
-        write_rows(training, training_rows(trainer.state.log_history), TRAINING)
-        shutil.rmtree(folder, ignore_errors=True)
+        check_masks(tokenizer, rows, encoded.examples, str(dataset))
+        facts = _facts(rows, encoded, learned, held_out)
+        if is_main():
+            _announce(model, settings, facts, tokenizer, learned[0])
+
+        folder = state / state_key(dataset, model, settings, warm_start)
+        deadline = Deadline(end_of_job(time_limit), signals, Pace())
+        with lease(folder, "the training in this folder") if is_main() else nullcontext() as held:
+            trainer = _train(
+                model=model,
+                settings=settings,
+                tokenizer=tokenizer,
+                learned=learned,
+                held_out=held_out,
+                folder=folder,
+                warm_start=warm_start,
+                held=held,
+                deadline=deadline,
+                record=record_of(state, adapter),
+                tensorboard=training.with_name("tensorboard"),
+            )
+            weights = trainer.gathered_weights()
+            if held is None:
+                return
+            held.check()
+            kept = best_kept(folder)
+            with atomic_folder(adapter) as saved:
+                if kept is None:
+                    save_weights(trainer.accelerator.unwrap_model(trainer.model), saved, weights)
+                else:
+                    copy_weights(kept.folder, saved)
+                save_tokenizer(tokenizer, saved)
+                facts |= {
+                    "steps": trainer.state.global_step,
+                    "trained_tokens": trainer.trained_tokens(),
+                    "kept_step": kept.step if kept else trainer.state.global_step,
+                    "kept_eval_loss": kept.eval_loss if kept else None,
+                    "warm_start": warm_start is not None,
+                }
+                write_json(
+                    saved / "training.json",
+                    {
+                        "base": {"path": model.path, "revision": model.revision, "family": model.family},
+                        "method": settings.method,
+                        "settings": settings.model_dump(mode="json", exclude=set(COSMETIC)),
+                        **facts,
+                    },
+                )
+            write_rows(training, training_rows(trainer.state.log_history), TRAINING)
+            attempts = finish(record_of(state, adapter))
+            write_json(training.with_name(PROVENANCE), {**trainer.provenance(), "attempts": attempts})
+            shutil.rmtree(folder, ignore_errors=True)
 
 
 def _train(
@@ -105,35 +134,63 @@ def _train(
     held_out: list[Example],
     folder: Path,
     warm_start: Path | None,
-    held: Lease,
-) -> "tuple[FineTuner, Any]":
+    held: Lease | None,
+    deadline: Deadline,
+    record: Path,
+    tensorboard: Path,
+) -> "FineTuner":
+    from llamaduo.training import hardware, together
+    from llamaduo.training.course import Course
     from llamaduo.training.model import name_base, start
-    from llamaduo.training.trainer import FineTuner
+    from llamaduo.training.trackers import add_tensorboard, check_trackers
+    from llamaduo.training.trainer import FineTuner, options
 
     _quiet_libraries()
-    checkpoint = newest_whole(folder)
-    if checkpoint is None:
+    check_trackers(settings.report_to)
+    trainer_options = options(settings, folder, hardware.optimiser(settings), hardware.uses_liger(settings))
+    _ = trainer_options.device  # asked for, it becomes that of all that this process loads
+    sharded = is_sharded(model, settings)
+    if held is not None and newest_whole(folder) is None:
         shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    loaded = start(model, settings, warm_start)
+        shutil.rmtree(tensorboard, ignore_errors=True)
+        folder.mkdir(parents=True, exist_ok=True)
+    together.wait()
+    checkpoint = newest_whole(folder)
+    loaded = start(model, settings, warm_start, sharded)
     name_base(loaded, model)
+    chosen = hardware.choose(loaded, settings, learned, sharded)
     trainer = FineTuner(
         model=loaded,
         tokenizer=tokenizer,
         settings=settings,
+        chosen=chosen,
+        footprint=hardware.first_footprint(settings).saved(folder),
         learned=learned,
         held_out=held_out,
         folder=folder,
-        held=held,
+        options=trainer_options,
     )
+    course = Course(trainer, settings, folder, held, deadline, record)
+    trainer.add_callback(course)
+    if held is not None:
+        add_tensorboard(trainer, tensorboard)
+        print(f"hardware: {canonical(trainer.provenance())}", file=sys.stderr, flush=True)
     if checkpoint is None:
         trainer.train()
     else:
         path, sealed = checkpoint
-        print(f"continuing from {path}", file=sys.stderr, flush=True)
+        if held is not None:
+            print(f"continuing from {path}", file=sys.stderr, flush=True)
         trainer.tokens_before = sealed["tokens"]
         trainer.train(resume_from_checkpoint=str(path))
-    return trainer, best_kept(folder)
+    if course.hopeless:
+        raise InputError(course.hopeless)
+    if course.unfinished:
+        raise Unfinished(
+            f"stopped at step {trainer.state.global_step} of {trainer.state.max_steps}, with a checkpoint: "
+            f"{course.unfinished}"
+        )
+    return trainer
 
 
 def _quiet_libraries() -> None:
@@ -189,7 +246,10 @@ def _announce(
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else "CPU"
     lines = [f"fine-tuning {model.path} ({settings.method}) on {device}"]
     lines += [f"  {name}: {value}" for name, value in settings.model_dump(mode="json").items()]
-    lines.append(f"  effective batch: {settings.batch_size * settings.gradient_accumulation} examples")
+    lines.append(
+        f"  an optimiser step: {settings.batch_size * settings.gradient_accumulation} examples "
+        f"on {settings.hardware.processes} process(es)"
+    )
     lines.append(f"  examples: {facts['training_examples']} to train on, {facts['validation_examples']} to validate on")
     if facts["shortened_prompts"]:
         lines.append(f"  over max_length: {facts['shortened_prompts']} examples got a shortened prompt")

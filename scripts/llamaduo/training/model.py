@@ -10,8 +10,8 @@ from llamaduo.files import read_json
 from llamaduo.weights import load_base, load_causal, preferred_dtype
 
 
-def start(model: ModelSettings, settings: TrainingSettings, warm_start: Path | None) -> Any:
-    """The model to be trained.
+def start(model: ModelSettings, settings: TrainingSettings, warm_start: Path | None, sharded: bool = False) -> Any:
+    """The model to be trained; `sharded`: its weights are shared out over processes when training begins.
 
     qlora: the base in nf4 with double quantisation; lora: the base in the computation's format; full: in fp32, which
     small steps need, computing in bf16 where `precision` says so. New adapters change nothing at first.
@@ -22,14 +22,14 @@ def start(model: ModelSettings, settings: TrainingSettings, warm_start: Path | N
     set_seed(settings.seed)
     if settings.method == "full":
         if warm_start is None:
-            return load_base(model, dtype=torch.float32)
+            return load_base(model, dtype=torch.float32, sharded=sharded)
         if not (warm_start / "config.json").is_file():
             raise InputError(f"{warm_start}: no whole model to start from (training.method is full)")
-        return load_causal(warm_start, dtype=torch.float32)
+        return load_causal(warm_start, dtype=torch.float32, sharded=sharded)
 
     from peft import PeftModel, get_peft_model
 
-    base = load_base(model, settings.method == "qlora", preferred_dtype(settings.precision))
+    base = load_base(model, settings.method == "qlora", preferred_dtype(settings.precision), sharded)
     if warm_start is None:
         config = _lora_config(model, settings)
         try:

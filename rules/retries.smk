@@ -1,0 +1,24 @@
+"""How often a job is tried again: a training as often as its own record of attempts allows."""
+
+# How often one start of the workflow takes a training up again: after a time limit or a kill, and after failures that
+# may pass. The program counts the two apart. A job's own process must not: it would train on past the job's end.
+TRAINING_RETRIES = (CONFIG.training.continuations + CONFIG.training.failures) * workflow.is_main_process
+
+
+def number_of_attempt(wildcards, attempt):
+    return attempt
+
+
+def is_hopeless_training(wildcards):
+    """Whether another attempt at a training would only tell again why it cannot be done."""
+    adapter = results("runs/{task}/{generator}/{model}/volume-{volume}/adapter").format(**wildcards)
+    return is_hopeless(Path(state("checkpoints")), Path(adapter))
+
+
+def retries_of_job(job):
+    """Snakemake knows a number of retries per rule only; a training that would fail again gets none."""
+    is_hopeless_job = job.rule.name == "finetune" and is_hopeless_training(job.wildcards_dict)
+    return 0 if is_hopeless_job else job.rule.restart_times
+
+
+Job.restart_times = property(retries_of_job)

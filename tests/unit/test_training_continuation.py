@@ -1,0 +1,332 @@
+"""A training that is stopped, fails or runs out of memory: what is continued, what is tried again, what is told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tiny_models import build_tiny_model
+
+from llamaduo.canonical import digest_folder
+from llamaduo.config.models import ModelSettings
+from llamaduo.config.training import TrainingSettings
+from llamaduo.errors import InputError
+from llamaduo.lease import LeaseHeld
+from llamaduo.schemas.dataset import DATASET
+from llamaduo.schemas.training import TRAINING
+from llamaduo.tables import read_rows, write_rows
+from llamaduo.training.continuation import UNFINISHED_STATUS, advance, begin, is_hopeless, read, record_of, recorded
+from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job
+from llamaduo.training.finetune import finetune
+from llamaduo.training.memory import Footprint
+from llamaduo.training.model import start
+from llamaduo.training.processes import check_processes
+
+PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
+SETTINGS: dict[str, Any] = {
+    "method": "lora",
+    "max_steps": 6,
+    "learning_rate": 1e-2,
+    "validation_share": 0.2,
+    "lora": {"dropout": 0},
+}
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
+    return ModelSettings(path=str(build_tiny_model("llama", tmp_path_factory.mktemp("model"))))
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "dataset.parquet"
+    rows = [
+        {
+            "messages": [
+                {"role": "user", "content": f"What team takes ticket {number}? {'It is late. ' * (number % 5)}"},
+                {"role": "assistant", "content": f"team: {('billing', 'hardware')[number % 2]}"},
+            ],
+            "category": "Support",
+            "origin": "train",
+            "prompt_id": str(number),
+        }
+        for number in range(30)
+    ]
+    write_rows(path, rows, DATASET)
+    return path
+
+
+def command(folder: Path, dataset: Path, model: ModelSettings, *options: str, **keys: Any) -> list[str]:
+    return [
+        *(sys.executable, str(PROGRAM), "--dataset", str(dataset), "--model", model.model_dump_json()),
+        *("--settings", json.dumps({**SETTINGS, **keys}), "--adapter", str(folder / "adapter")),
+        *("--training", str(folder / "training.parquet"), "--state", str(folder / "state"), *options),
+    ]
+
+
+def run(command: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, capture_output=True, text=True, timeout=300, check=False, env=environment())
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1"}
+
+
+def train(
+    folder: Path, dataset: Path, model: ModelSettings, time_limit: float | None = None, **keys: Any
+) -> list[dict[str, Any]]:
+    finetune(
+        dataset=dataset,
+        model=model,
+        settings=TrainingSettings.model_validate({**SETTINGS, **keys}),
+        adapter=folder / "adapter",
+        training=folder / "training.parquet",
+        state=folder / "state",
+        time_limit=time_limit,
+    )
+    return read_rows(folder / "training.parquet", TRAINING)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, dataset: Path, model: ModelSettings) -> Path:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    train(folder, dataset, model)
+    return folder
+
+
+# The deadline
+
+
+def test_a_job_ends_at_its_time_limit_or_when_slurm_says_whichever_is_earlier() -> None:
+    assert end_of_job(None, {}) is None
+    assert end_of_job(10, {STARTED: "1000"}) == 1600
+    assert end_of_job(10, {STARTED: "1000", "SLURM_JOB_END_TIME": "1500"}) == 1500
+    assert end_of_job(None, {"SLURM_JOB_END_TIME": "1500"}) == 1500
+
+
+def test_a_training_stops_when_no_step_and_checkpoint_fit_before_the_end() -> None:
+    with StopSignals() as signals:
+        quick = Pace(step=1, validation=2, save=3)
+        assert quick.margin() < 60
+        assert Deadline(time.time() + 60, signals, quick).reason_to_stop() is None
+        slow = Pace(step=20, validation=10, save=10)
+        assert "the job ends in" in str(Deadline(time.time() + 60, signals, slow).reason_to_stop())
+        assert Deadline(None, signals, slow).reason_to_stop() is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_asks_a_training_to_stop_and_does_not_end_it(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    with StopSignals() as signals:
+        signal.raise_signal(number)
+        assert Deadline(None, signals, Pace()).reason_to_stop() == f"{number.name} received"
+    assert signal.getsignal(number) == before
+
+
+def test_a_training_stopped_by_its_deadline_and_by_a_signal_ends_as_an_undisturbed_one(
+    undisturbed: Path, dataset: Path, model: ModelSettings, tmp_path: Path
+) -> None:
+    """Slow for a reason: a process of its own has to start, import the trainer and be stopped."""
+    with pytest.raises(Unfinished, match="stopped at step 1 of 6, with a checkpoint: the job ends in"):
+        train(tmp_path, dataset, model, time_limit=0)
+    assert not (tmp_path / "adapter").exists()
+
+    going_on = command(tmp_path, dataset, model)
+    with subprocess.Popen(going_on, stderr=subprocess.PIPE, text=True, env=environment()) as process:
+        assert process.stderr is not None
+        said = ""
+        while "fine-tuning" not in said:  # the model is loaded after that
+            line = process.stderr.readline()
+            assert line, said
+            said += line
+        process.send_signal(signal.SIGUSR1)
+        said += process.stderr.read()
+    assert process.returncode == UNFINISHED_STATUS, said
+    assert "unfinished: stopped at step 2 of 6, with a checkpoint: SIGUSR1 received" in said
+    record = read(record_of(tmp_path / "state", tmp_path / "adapter"))
+    assert record is not None
+    assert (record.outcome, record.continuations, record.failures, record.advanced) == ("unfinished", 0, 0, True)
+    train(tmp_path, dataset, model)
+    assert digest_folder(tmp_path / "adapter") == digest_folder(undisturbed / "adapter")
+    trained = [read_rows(folder / "training.parquet", TRAINING) for folder in (tmp_path, undisturbed)]
+    assert trained[0] == trained[1]
+
+
+def test_jobs_with_time_for_one_step_each_are_told_and_not_continued_to_no_end(
+    dataset: Path, model: ModelSettings, tmp_path: Path
+) -> None:
+    keys = {"continuations": 4}
+    with pytest.raises(InputError, match=r"had time for one step: .* 5 steps are left, .* longer runtime"):
+        train(tmp_path, dataset, model, time_limit=0, **keys)
+    assert list(tmp_path.glob("state/*/checkpoint-1/complete.json"))
+    with pytest.raises(Unfinished, match="stopped at step 2 of 6"):
+        train(tmp_path, dataset, model, time_limit=0, **keys)
+
+
+# Several processes
+
+
+def test_two_processes_have_the_losses_of_one(
+    undisturbed: Path, dataset: Path, model: ModelSettings, tmp_path: Path
+) -> None:
+    """Slow for a reason: `accelerate launch` starts two processes, which import the trainer each."""
+    two = ("--settings.hardware", '{"processes": 2}')
+    stopped = run(command(tmp_path, dataset, model, "--time-limit", "0.01", *two))
+    assert stopped.returncode == UNFINISHED_STATUS, stopped.stderr
+    finished = run(command(tmp_path, dataset, model, "--attempt", "2", *two))
+    assert finished.returncode == 0, finished.stderr
+    rows = read_rows(tmp_path / "training.parquet", TRAINING)
+    expected = read_rows(undisturbed / "training.parquet", TRAINING)
+    assert [row["tokens"] for row in rows] == [row["tokens"] for row in expected]
+    for name in ("loss", "eval_loss", "learning_rate"):
+        found = [row[name] for row in rows if row[name] is not None]
+        assert found == pytest.approx([row[name] for row in expected if row[name] is not None], abs=1e-4)
+    assert json.loads((tmp_path / "training-machine.json").read_text())["chosen"]["processes"] == 2
+
+
+def test_more_processes_than_examples_of_a_step_are_refused() -> None:
+    settings = TrainingSettings.model_validate({"batch_size": 1, "hardware": {"processes": 3}})
+    with pytest.raises(InputError, match=r"processes is 3, and an optimiser step is of 2 examples"):
+        check_processes(settings)
+
+
+def test_more_processes_than_examples_are_refused(dataset: Path, model: ModelSettings, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"processes is 64, and .*dataset.parquet has \d\d example\(s\) to train on"):
+        train(tmp_path, dataset, model, batch_size=64, hardware={"processes": 64})
+
+
+# Attempts
+
+
+@pytest.fixture
+def record(tmp_path: Path) -> Path:
+    return record_of(tmp_path, Path("adapter"))
+
+
+def end_with(record: Path, error: Exception) -> None:
+    with pytest.raises(type(error)), recorded(record):
+        raise error
+
+
+def test_being_stopped_or_killed_is_no_failure_and_is_continued_as_often_as_allowed(record: Path) -> None:
+    begin(record, 1, continuations=2, failures=0)
+    end_with(record, Unfinished("time"))
+    begin(record, 2, continuations=2, failures=0)  # and is killed
+    begin(record, 3, continuations=2, failures=0)
+    end_with(record, Unfinished("time"))
+    with pytest.raises(InputError, match=r"continued 2 times \(training.continuations\) and not finished"):
+        begin(record, 4, continuations=2, failures=0)
+    begin(record, 1, continuations=2, failures=0)  # a new start of the workflow
+
+
+def test_being_killed_again_and_again_before_a_checkpoint_is_told(record: Path) -> None:
+    begin(record, 1, continuations=30, failures=2)
+    advance(record)
+    for attempt in (2, 3, 4):
+        begin(record, attempt, continuations=30, failures=2)  # and is killed
+    with pytest.raises(InputError, match=r"killed 3 times in a row before it wrote a checkpoint: for its memory"):
+        begin(record, 5, continuations=30, failures=2)
+    assert is_hopeless(record.parent.parent, Path("adapter"))
+
+
+def test_a_failure_that_may_pass_is_tried_again_a_few_times(record: Path) -> None:
+    for attempt in (1, 2, 3):
+        begin(record, attempt, continuations=30, failures=2)
+        end_with(record, RuntimeError("CUDA error: unspecified launch failure"))
+    with pytest.raises(InputError, match=r"failed 3 times .* CUDA error"):
+        begin(record, 4, continuations=30, failures=2)
+
+
+def test_another_holder_of_the_training_is_a_failure_that_may_pass(record: Path) -> None:
+    begin(record, 1, continuations=30, failures=2)
+    end_with(record, LeaseHeld("in use by process 5"))
+    begin(record, 2, continuations=30, failures=2)
+
+
+def test_a_failure_that_would_repeat_is_told_again_at_once_until_the_workflow_is_started_anew(
+    model: ModelSettings, tmp_path: Path
+) -> None:
+    missing = tmp_path / "missing.parquet"
+    state, adapter = tmp_path / "state", tmp_path / "adapter"
+    first = run(command(tmp_path, missing, model))
+    assert first.returncode == 1
+    assert is_hopeless(state, adapter)
+    again = run(command(tmp_path, missing, model, "--attempt", "2"))
+    assert (again.returncode, again.stderr) == (1, first.stderr)
+    assert "missing.parquet" in first.stderr
+    assert "Traceback" not in first.stderr
+    begin(record_of(state, adapter), 1, continuations=30, failures=2)
+    assert not is_hopeless(state, adapter)
+
+
+# Memory
+
+
+def test_less_memory_is_tried_step_by_step() -> None:
+    large = Footprint(tokens_per_pass=8192, activation_checkpointing=False)
+    assert large.smaller(1024) == Footprint(4096, activation_checkpointing=False)
+    assert large.smaller(1024).smaller(1024).smaller(1024) == Footprint(2048, activation_checkpointing=True)
+    forced = Footprint(2000, activation_checkpointing=False, may_checkpoint=False)
+    assert forced.smaller(300).tokens_per_pass == 1000
+    with pytest.raises(InputError, match="out of memory with a single example of 2500 tokens"):
+        forced.smaller(2500)
+
+
+def test_what_fitted_is_known_to_the_job_that_continues(tmp_path: Path) -> None:
+    Footprint(512, activation_checkpointing=True).save(tmp_path)
+    assert Footprint(4096, activation_checkpointing=False).saved(tmp_path) == Footprint(512, True)
+    assert Footprint(256, activation_checkpointing=False, may_checkpoint=False).saved(tmp_path).tokens_per_pass == 256
+
+
+def with_little_memory(tokens: int) -> Any:
+    """A model that runs out of memory in passes of more tokens, as a GPU does."""
+
+    def check(module: Any, given: Any, named: dict[str, Any]) -> None:
+        if named["input_ids"].numel() > tokens:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB.")
+
+    def start_with_little_memory(*given: Any) -> Any:
+        loaded = start(*given)
+        loaded.get_base_model().register_forward_pre_hook(check, with_kwargs=True)
+        return loaded
+
+    return start_with_little_memory
+
+
+@pytest.mark.parametrize("layout", ["packed", "padded"])
+def test_out_of_memory_makes_smaller_passes_of_the_same_steps_and_says_so(
+    layout: str,
+    undisturbed: Path,
+    dataset: Path,
+    model: ModelSettings,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("llamaduo.training.model.start", with_little_memory(150))
+    keys = {"activation_checkpointing": False, "hardware": {"layout": layout, "tokens_per_pass": 1000}}
+    rows = train(tmp_path, dataset, model, **keys)
+    expected = read_rows(undisturbed / "training.parquet", TRAINING)
+    assert [row["tokens"] for row in rows] == [row["tokens"] for row in expected]
+    assert [row["loss"] for row in rows] == pytest.approx([row["loss"] for row in expected], abs=1e-4)
+    said = capfd.readouterr().err
+    assert "out of memory with forward passes of up to 1000 tokens" in said
+    assert "forward passes are of at most 125 tokens; optimiser steps stay at 8 examples" in said
+    chosen = json.loads((tmp_path / "training-machine.json").read_text())["chosen"]
+    assert (chosen["tokens_per_pass"], chosen["layout"]) == (125, layout)
+
+
+def test_an_example_that_does_not_fit_at_all_is_told(
+    dataset: Path, model: ModelSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llamaduo.training.model.start", with_little_memory(20))
+    with pytest.raises(
+        InputError, match=r"out of memory with a single example of \d+ tokens: lower training.max_length"
+    ):
+        train(tmp_path, dataset, model, hardware={"layout": "padded"})
