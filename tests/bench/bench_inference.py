@@ -29,7 +29,7 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 PROMPTS = ROOT.parent / "shared" / "data" / "coverage" / "test.parquet"
 
-import torch  # noqa: E402
+import torch
 
 BATCH_OF_THE_ORIGINAL, TEMPERATURE, SEED, VOCABULARY = 8, 0.8, 0, 4096
 END_OF_TURN, PADDING = 1, 0

@@ -10,17 +10,17 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "scripts"), str(ROOT / "tests" / "unit")]
 
-import torch  # noqa: E402
-from transformers import PrinterCallback, TrainerCallback  # noqa: E402
-from transformers.utils import logging  # noqa: E402
-from trl import SFTConfig, SFTTrainer  # noqa: E402
+import torch
+from transformers import PrinterCallback, TrainerCallback
+from transformers.utils import logging
+from trl import SFTConfig, SFTTrainer
 
-from llamaduo.config.training import TrainingSettings  # noqa: E402
-from llamaduo.training import hardware  # noqa: E402
-from llamaduo.training.batches import tokens  # noqa: E402
-from llamaduo.training.examples import Example  # noqa: E402
-from llamaduo.training.steps import steps_of_epoch  # noqa: E402
-from llamaduo.training.trainer import FineTuner, as_dataset, examples_per_step, options  # noqa: E402
+from llamaduo.config.training import TrainingSettings
+from llamaduo.training import hardware
+from llamaduo.training.batches import tokens
+from llamaduo.training.examples import Example
+from llamaduo.training.steps import steps_of_epoch
+from llamaduo.training.trainer import FineTuner, as_dataset, examples_per_step, options
 
 WARM_UP = 2
 """Steps that are not counted: kernels are chosen and memory is taken in the first."""
