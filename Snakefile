@@ -16,8 +16,11 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/params.smk"
+include: "rules/resources.smk"
 include: "rules/loop.smk"
 include: "rules/start.smk"
+include: "rules/plan.smk"
+include: "rules/cluster.smk"
 
 
 for function in [value for value in globals().values() if is_of_the_rules(value)]:
@@ -34,6 +37,11 @@ include: "rules/deployment.smk"
 include: "rules/report.smk"
 
 
+# Where compute nodes have no internet, a profile lets the steps that call services run beside the main process.
+if "service_steps_beside_main_process" in workflow.global_resources:
+    workflow.localrules("synthesize", "judge", "respond_service")
+
+
 wildcard_constraints:
     task=any_of(CONFIG.tasks),
     generator=any_of([WITHOUT_GENERATOR, *CONFIG.services]),
@@ -46,12 +54,22 @@ wildcard_constraints:
     subject=SUBJECT,
 
 
+# The targets, and steps of seconds on one core, for which a job would wait longer than it runs. They run beside the
+# main process, as many at a time as the profile's `local-cores` says.
 localrules:
     all,
     sweep,
     coverage,
     deploy,
     report,
+    measure_pool,
+    build_dataset,
+    compute_metrics,
+    decide,
+    assess,
+    close_run,
+    write_report,
+    write_sweep_report,
 
 
 rule all:

@@ -1,7 +1,9 @@
 """What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
 
+import functools
 import gc
 import inspect
+import os
 import re
 import shlex
 import subprocess
@@ -12,6 +14,16 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.canonical import canonical, digest_folder
+from llamaduo.cluster.requests import (
+    billion_parameters,
+    curation_minutes,
+    grown,
+    model_mb,
+    response_minutes,
+    service_minutes,
+    table_mb,
+    training_minutes,
+)
 from llamaduo.config.coverage import ALL_CATEGORIES
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
@@ -23,7 +35,7 @@ from llamaduo.preflight import services_used
 from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts
 from llamaduo.provenance import record_start
-from llamaduo.synthesis.chunks import first_chunks, next_chunks
+from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
 gc.set_threshold(100_000, 20, 100)

@@ -8,8 +8,8 @@ rule report:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
     params:
         program=program("report.py"),
         results=CONFIG.results,
@@ -37,8 +37,8 @@ rule write_report:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
     params:
         program=program("report.py"),
         code=fingerprint("report.py"),

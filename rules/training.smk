@@ -14,9 +14,9 @@ rule finetune:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=32000,
+        mem_mb=memory(memory_of_model),
         gpu=1,
-        runtime=1440,
+        runtime=time_of_training,
     params:
         program=program("finetune.py"),
         code=fingerprint("finetune.py"),

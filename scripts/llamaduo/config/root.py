@@ -14,6 +14,7 @@ from llamaduo.config.decision import DecisionSettings, MetricsSettings
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.models import ModelSettings
+from llamaduo.config.resources import ResourceSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.config.training import TrainingSettings
@@ -99,6 +100,7 @@ class Config(Section):
     judging: JudgingSettings = JudgingSettings()
     metrics: MetricsSettings = MetricsSettings()
     decision: DecisionSettings = DecisionSettings()
+    resources: ResourceSettings = ResourceSettings()
     overrides: list[Override] = Field(default=[])
     """Hyperparameters by model, task and volume."""
 
