@@ -5,12 +5,16 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 CORES ?= all
 COVERAGE ?=
+# For `make status`, `make plan` and `make cancel`: the config, the profile, and what is asked for.
+CONFIG ?= config/config.yaml
+PROFILE ?= slurm
+TARGET ?=
 # One thread per job: two OpenMP threads on a busy machine are slower than one.
 export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo test lint bench clean-demo
+.PHONY: setup demo status plan cancel test slurm-test lint bench clean-demo
 
 setup: $(READY)
 
@@ -31,8 +35,26 @@ else
 	$(BIN)/snakemake --profile profiles/demo --cores $(CORES) --configfile demo/coverage.yaml
 endif
 
+# The grid of runs as it stands; failed steps with the ends of their logs.
+status: $(READY)
+	$(BIN)/python scripts/status.py --config $(CONFIG)
+
+# What would run, what of it again and why, before anything is deleted or submitted.
+plan: $(READY)
+	$(BIN)/snakemake --dry-run --quiet all --configfile $(CONFIG) --profile $(PROFILE) $(TARGET)
+
+# End the jobs of a workflow whose main process was killed. What they have done is kept.
+cancel: $(READY)
+	$(BIN)/python scripts/cancel.py --config $(CONFIG)
+
 test: $(READY)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations 15
+
+# On a real SLURM cluster on this machine, from the distribution's packages; root is needed.
+slurm-test: $(READY)
+	$(BIN)/python tests/slurm/cluster.py install
+	$(BIN)/pytest --durations 15 tests/slurm || { $(BIN)/python tests/slurm/cluster.py down; exit 1; }
+	$(BIN)/python tests/slurm/cluster.py down
 
 lint: $(READY)
 	$(BIN)/ruff check .

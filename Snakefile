@@ -16,10 +16,13 @@ if not workflow.overwrite_configfiles:
 
 include: "rules/common.smk"
 include: "rules/params.smk"
+include: "rules/resources.smk"
 include: "rules/loop.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
+include: "rules/plan.smk"
+include: "rules/cluster.smk"
 
 
 for function in [value for value in globals().values() if is_of_the_rules(value)]:
@@ -52,6 +55,8 @@ wildcard_constraints:
     step=r"(judging|baselines|synthesis)/.+",
 
 
+# The targets, and steps of seconds on one core, for which a job would wait longer than it runs. They run beside the
+# main process, as many at a time as the profile's `local-cores` says.
 localrules:
     all,
     sweep,
@@ -59,6 +64,14 @@ localrules:
     prefetch,
     deploy,
     report,
+    measure_pool,
+    build_dataset,
+    compute_metrics,
+    decide,
+    assess,
+    close_run,
+    write_report,
+    write_sweep_report,
 
 
 rule all:

@@ -1,5 +1,6 @@
 """What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
 
+import functools
 import gc
 import importlib.util
 import inspect
@@ -15,6 +16,16 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.canonical import canonical, digest_folder
+from llamaduo.cluster.requests import (
+    billion_parameters,
+    curation_minutes,
+    grown,
+    model_mb,
+    response_minutes,
+    service_minutes,
+    table_mb,
+    training_minutes,
+)
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
@@ -26,7 +37,7 @@ from llamaduo.preflight import services_used
 from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts
 from llamaduo.provenance import record_start
-from llamaduo.synthesis.chunks import first_chunks, next_chunks
+from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
 from llamaduo.training.continuation import is_hopeless
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.

@@ -12,8 +12,8 @@ rule read_coverage:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(TEXTS),
+        runtime=SHORT,
     params:
         program=program("coverage.py"),
         code=fingerprint("coverage.py"),

@@ -14,8 +14,8 @@ checkpoint decide:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(SMALL),
+        runtime=SHORT,
     params:
         program=program("decide.py"),
         code=fingerprint("decide.py"),
@@ -45,8 +45,8 @@ rule assess:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(SMALL),
+        runtime=SHORT,
     params:
         program=program("decide.py"),
         code=fingerprint("decide.py"),
@@ -76,8 +76,8 @@ rule close_run:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(SMALL),
+        runtime=SHORT,
     params:
         program=program("close_run.py"),
         code=fingerprint("close_run.py"),

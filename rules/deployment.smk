@@ -16,8 +16,8 @@ rule deploy_model:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=64000,
-        runtime=120,
+        mem_mb=memory(memory_of_merge),
+        runtime=time_of_responses,
     params:
         program=program("deploy.py"),
         code=fingerprint("deploy.py"),

@@ -13,9 +13,9 @@ rule respond:
         environment_of_engine
     threads: 1
     resources:
-        mem_mb=32000,
+        mem_mb=memory(memory_of_model),
         gpu=1,
-        runtime=240,
+        runtime=time_of_responses,
     params:
         program=program("respond.py"),
         code=fingerprint("respond.py"),
@@ -45,9 +45,9 @@ rule respond_untuned:
         environment_of_engine
     threads: 1
     resources:
-        mem_mb=32000,
+        mem_mb=memory(memory_of_model),
         gpu=1,
-        runtime=240,
+        runtime=time_of_responses,
     params:
         program=program("respond.py"),
         code=fingerprint("respond.py"),
@@ -80,8 +80,8 @@ rule respond_service:
     threads: 1
     resources:
         **service_slots("service"),
-        mem_mb=2000,
-        runtime=120,
+        mem_mb=memory(TABLES),
+        runtime=time_of_own_responses,
     params:
         program=program("respond_service.py"),
         code=fingerprint("respond_service.py"),

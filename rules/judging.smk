@@ -15,8 +15,8 @@ rule judge:
     threads: 1
     resources:
         **service_slots("judge"),
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory(TABLES),
+        runtime=time_of_judging,
     params:
         program=program("judge.py"),
         code=fingerprint("judge.py"),
@@ -51,8 +51,8 @@ rule compute_metrics:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
     params:
         program=program("metrics.py"),
         code=fingerprint("metrics.py"),

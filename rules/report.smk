@@ -7,8 +7,8 @@ rule report:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
     params:
         program=program("report.py"),
         results=CONFIG.results,
@@ -36,8 +36,8 @@ rule write_report:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=30,
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
     params:
         program=program("report.py"),
         code=fingerprint("report.py"),

@@ -1,5 +1,7 @@
 """What happens before the first job and after the last."""
 
+# The steps that failed in the last start.
+FAILED = Path(results("settings/failed.json"))
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
@@ -16,6 +18,7 @@ def prepare_start():
 
     Looked at is what the planned jobs will use, and what may follow behind their checkpoints.
     """
+    FAILED.unlink(missing_ok=True)
     jobs = list(workflow.dag.needrun_jobs())
     rules_to_run = {job.rule.name for job in jobs}
     write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
@@ -59,5 +62,18 @@ def show_summary(failed=False):
         + ["--config", results("settings/config.json"), "--output", results("report/index.html"), "--table"],
         check=False,
     )
+    status = [sys.executable, f"{SCRIPTS}/status.py", "--config", results("settings/config.json")]
+    subprocess.run([*status, "--usage"], check=False)
     if failed:
+        note_failed(workflow.scheduler.failed)
         print(f"Some jobs failed; their logs are under {results('logs')}. `snakemake report` renders what exists.")
+
+
+def note_failed(jobs):
+    """Remember steps that have failed in their last attempt, for the status."""
+    noted = read_json(FAILED)["failed"] if FAILED.is_file() else []
+    for job in jobs:
+        log = str((list(job.log) or [""])[0])
+        step = {"rule": job.rule.name, "outputs": [str(file) for file in job.output], "log": log}
+        noted += [step] if step not in noted else []
+    write_json(FAILED, {"failed": noted})

@@ -15,8 +15,8 @@ rule synthesize:
     threads: 1
     resources:
         **service_slots("generator"),
-        mem_mb=2000,
-        runtime=240,
+        mem_mb=memory(TABLES),
+        runtime=time_of_chunk,
     params:
         program=program("synthesize.py"),
         code=fingerprint("synthesize.py"),
@@ -58,8 +58,8 @@ checkpoint curate:
         "../environment.yaml"
     threads: 2
     resources:
-        mem_mb=6000,
-        runtime=60,
+        mem_mb=memory(memory_of_pool),
+        runtime=time_of_curation,
     params:
         program=program("curate.py"),
         code=fingerprint("curate.py"),
@@ -87,8 +87,8 @@ checkpoint measure_pool:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=memory(SMALL),
+        runtime=SHORT,
     params:
         program=program("measure_pool.py"),
         code=fingerprint("measure_pool.py"),
@@ -115,8 +115,8 @@ rule build_dataset:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=4000,
-        runtime=30,
+        mem_mb=memory(memory_of_dataset),
+        runtime=SHORT,
     params:
         program=program("build_dataset.py"),
         code=fingerprint("build_dataset.py"),

@@ -15,9 +15,9 @@ rule finetune:
         "../environment.yaml"
     threads: 1
     resources:
-        mem_mb=32000,
+        mem_mb=memory(memory_of_model),
         gpu=gpus_of_training,
-        runtime=1440,
+        runtime=time_of_training,
         attempt=number_of_attempt,
     params:
         program=program("finetune.py"),

@@ -15,6 +15,7 @@ from llamaduo.config.estimate import EstimateSettings
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.models import ModelSettings
+from llamaduo.config.resources import ResourceSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.config.training import TrainingSettings
@@ -108,6 +109,7 @@ class Config(Section):
     metrics: MetricsSettings = MetricsSettings()
     decision: DecisionSettings = DecisionSettings()
     estimate: EstimateSettings = EstimateSettings()
+    resources: ResourceSettings = ResourceSettings()
     overrides: list[Override] = Field(default=[])
     """Hyperparameters by model, task and volume."""
 

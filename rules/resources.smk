@@ -1,0 +1,119 @@
+"""What the steps ask for: memory in MB, run time in minutes. The arithmetic and its numbers are in the config's section
+`resources`; what a site allows, and where the steps go, is in its profile.
+"""
+
+# Which steps have run out of memory, and how often: their next attempt asks for more, which no other failure does.
+OUT_OF_MEMORY = Path(results("settings/out_of_memory.json"))
+# Least memory of the steps that hold tables, in MB: Python, Arrow and pandas take half a gigabyte.
+SMALL, TABLES, POOL, TEXTS = 1000, 2000, 8000, 4000
+# A step without estimate takes seconds to minutes.
+SHORT = CONFIG.resources.start_minutes
+
+
+# What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
+LONGEST_MINUTES = float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf"))
+LARGEST_MB = float(os.environ.get("LLAMADUO_LARGEST_MB", "inf"))
+
+
+def step_key(rule, wildcards):
+    """A step's name in the file of those that have run out of memory."""
+    return " ".join([rule, *(f"{name}={value}" for name, value in sorted(wildcards.items()))])
+
+
+def times_out_of_memory(rule, wildcards):
+    return read_json(OUT_OF_MEMORY).get(step_key(rule, wildcards), 0) if OUT_OF_MEMORY.is_file() else 0
+
+
+def memory(of):
+    """A request for memory: so many MB, or a function of the wildcards; more after the step has run out of it."""
+
+    @known_signature
+    def megabytes(wildcards, rulename):
+        least = of(wildcards) if callable(of) else of
+        return int(min(grown(least, times_out_of_memory(rulename, wildcards), CONFIG.resources), LARGEST_MB))
+
+    return megabytes
+
+
+def within_limit(estimate):
+    """A function of the wildcards that gives an estimate of minutes, cut down to what the site allows."""
+
+    @functools.wraps(estimate)
+    def minutes(wildcards):
+        return int(min(estimate(wildcards), LONGEST_MINUTES))
+
+    return known_signature(minutes)
+
+
+def billions(wildcards):
+    """The size of the model that a step is about, in 10^9 parameters."""
+    return sizes_of_models()[wildcards.model]
+
+
+@functools.cache
+def sizes_of_models():
+    return {name: billion_parameters(name, model, CONFIG.resources) for name, model in CONFIG.models.items()}
+
+
+def pairs_of_chunks(wildcards):
+    """The pairs that a pool's chunks ask for."""
+    return capacity(int(wildcards.chunks), CONFIG.synthesis)
+
+
+# Memory
+
+
+def memory_of_model(wildcards):
+    """Of a step that loads a model and holds the rows of a volume."""
+    return model_mb(billions(wildcards), CONFIG.resources, pairs=int(wildcards.get("volume", 0)))
+
+
+def memory_of_merge(wildcards):
+    """Of merging: the weights before and after, in 32 bits while they are compared."""
+    return model_mb(billions(wildcards), CONFIG.resources, copies=4)
+
+
+def memory_of_pool(wildcards):
+    return table_mb(pairs_of_chunks(wildcards), least=POOL)
+
+
+def memory_of_dataset(wildcards):
+    return table_mb(int(wildcards.volume), least=TEXTS)
+
+
+# Run time
+
+
+@within_limit
+def time_of_training(wildcards):
+    training = CONFIG.training_for(wildcards.task, wildcards.model, int(wildcards.volume))
+    return training_minutes(billions(wildcards), int(wildcards.volume), training, CONFIG.resources)
+
+
+@within_limit
+def time_of_responses(wildcards):
+    inference = cycle_settings(wildcards, CONFIG.inference_for)
+    return response_minutes(billions(wildcards), inference.samples, inference.max_new_tokens, CONFIG.resources)
+
+
+@within_limit
+def time_of_own_responses(wildcards):
+    calls = CONFIG.resources.test_prompts * CONFIG.inference.samples
+    return service_minutes(calls, CONFIG.services[wildcards.service], CONFIG.resources)
+
+
+@within_limit
+def time_of_judging(wildcards):
+    calls = CONFIG.resources.test_prompts * CONFIG.inference.samples * CONFIG.judging.grades
+    return service_minutes(calls, CONFIG.services[wildcards.judge], CONFIG.resources)
+
+
+@within_limit
+def time_of_chunk(wildcards):
+    calls = len(chunk_calls(int(wildcards.chunk), CONFIG.synthesis))
+    return service_minutes(calls, CONFIG.services[wildcards.generator], CONFIG.resources)
+
+
+@within_limit
+def time_of_curation(wildcards):
+    return curation_minutes(pairs_of_chunks(wildcards), CONFIG.resources)

@@ -1,0 +1,56 @@
+"""Steps that are going on or have failed, by the paths of their outputs."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from llamaduo.cluster.queue import ClusterJob
+from llamaduo.cluster.submitted import Submitted
+from llamaduo.files import read_json
+
+LINES_SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Failed:
+    """A step that has failed in its last attempt: its rule, its outputs, its log."""
+
+    rule: str
+    outputs: tuple[str, ...]
+    log: str
+
+    def last_lines(self, count: int = LINES_SHOWN) -> list[str]:
+        """How its log ends; what progress bars overwrote is left out."""
+        file = Path(self.log)
+        text = file.read_bytes().decode(errors="replace") if file.is_file() else ""
+        lines = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
+        return [line for line in lines if line][-count:]
+
+
+def read_failed(file: Path) -> list[Failed]:
+    """The steps that failed in the last start, or so far in one that is going on."""
+    if not file.is_file():
+        return []
+    return [Failed(step["rule"], tuple(step["outputs"]), step["log"]) for step in read_json(file)["failed"]]
+
+
+@dataclass(frozen=True)
+class LiveStep:
+    """A step whose job lives: its rule, its first output, the job."""
+
+    rule: str
+    output: str
+    job: ClusterJob
+
+    def __str__(self) -> str:
+        """What it does, where and for how long."""
+        job = self.job
+        if job.waits:
+            return f"pending: {self.rule}, job {job.id} {job.where}"
+        return f"running: {self.rule}, job {job.id} on {job.where} for {job.used}"
+
+
+def live_steps(submitted: Iterable[Submitted], queue: Iterable[ClusterJob], folder: Path) -> list[LiveStep]:
+    """The submitted steps whose jobs live, of the workflow that runs in `folder`."""
+    alive = {job.id: job for job in queue if job.lives and job.folder.resolve() == folder.resolve()}
+    return [LiveStep(step.rule, step.output, alive[step.id]) for step in submitted if step.id in alive]

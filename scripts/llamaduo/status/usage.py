@@ -1,0 +1,72 @@
+"""What jobs asked for and what they used: from the notes of their submission and Snakemake's benchmarks."""
+
+import csv
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from tabulate import tabulate
+
+from llamaduo.cluster.submitted import Submitted
+
+LITTLE = 0.1
+"""A rule whose hungriest job uses less than this share of what it asks for could ask for less."""
+
+
+@dataclass(frozen=True)
+class Usage:
+    """One finished job: seconds and MB that it used, beside what it asked for."""
+
+    job: Submitted
+    seconds: float
+    memory: float
+
+    @property
+    def gpu_hours(self) -> float:
+        """The GPU hours that it used."""
+        return self.job.gpus * self.seconds / 3600
+
+
+def read_usage(jobs: Iterable[Submitted]) -> list[Usage]:
+    """The usage of the jobs whose benchmarks are there; an output that was made again counts once, as it was last."""
+    last = {job.output: job for job in jobs}
+    found = []
+    for job in last.values():
+        file = Path(job.benchmark)
+        if job.benchmark and file.is_file():
+            with file.open(encoding="utf-8") as lines:
+                row = next(csv.DictReader(lines, delimiter="\t"), {})
+            found.append(Usage(job, _number(row.get("s")), _number(row.get("max_rss"))))
+    return found
+
+
+def usage_table(usages: Iterable[Usage]) -> str:
+    """One line per rule: what its jobs asked for and used, and the GPU hours."""
+    by_rule: dict[str, list[Usage]] = {}
+    for usage in usages:
+        by_rule.setdefault(usage.job.rule, []).append(usage)
+    rows = []
+    for rule, group in by_rule.items():
+        minutes, memory = max(one.job.minutes for one in group), max(one.job.memory for one in group)
+        used_minutes, used_memory = max(one.seconds for one in group) / 60, max(one.memory for one in group)
+        hours = sum(one.gpu_hours for one in group)
+        little = memory and used_memory < LITTLE * memory
+        rows.append(
+            [
+                rule,
+                len(group),
+                f"{used_minutes:.1f} of {minutes:,}",
+                f"{used_memory:,.0f} of {memory:,}",
+                f"{hours:.2f}" if any(one.job.gpus for one in group) else "",
+                "asks for much more memory than it uses" if little else "",
+            ]
+        )
+    headers = ["step", "jobs", "most minutes of those asked", "most MB of those asked", "GPU hours", ""]
+    return tabulate(rows, headers, disable_numparse=True)
+
+
+def _number(text: str | None) -> float:
+    try:
+        return float(text or 0)
+    except ValueError:
+        return 0.0

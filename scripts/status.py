@@ -1,0 +1,54 @@
+"""Show the grid of runs as it stands, while the workflow runs or when it does not."""
+
+from pathlib import Path
+
+from llamaduo.program import run
+
+
+def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), usage: bool = False) -> None:
+    """Print one line per run, the failed steps with the ends of their logs, and what jobs used of what they asked for.
+
+    Args:
+        config: the config that the workflow runs with
+        folder: the folder that it runs in
+        usage: print only what the jobs asked for and used
+    """
+    import os
+
+    from llamaduo.cluster import submitted
+    from llamaduo.cluster.queue import read_jobs
+    from llamaduo.config.load import load
+    from llamaduo.errors import ServiceError
+    from llamaduo.report.plan import make_plan
+    from llamaduo.report.reading import Reader
+    from llamaduo.report.results import read_results
+    from llamaduo.status.grid import failures, grid_table, other_steps
+    from llamaduo.status.steps import live_steps, read_failed
+    from llamaduo.status.usage import read_usage, usage_table
+
+    folder = folder.resolve()
+    os.chdir(folder)
+    settings = load(config)
+    place = Path(settings.results)
+    sent = submitted.read(place / "settings/submitted.jsonl").values()
+    used = read_usage(sent)
+    table = f"\nEfficiency, of the jobs that have ended well:\n{usage_table(used)}" if used else ""
+    if usage:
+        print(table)
+        return
+    try:
+        live = live_steps(sent, read_jobs(), folder) if sent else []
+    except ServiceError as error:
+        live = []
+        print(f"What jobs do is not known: {error}")
+    results = read_results(Reader(place), make_plan(settings))
+    failed = read_failed(place / "settings/failed.json")
+    print(grid_table(results, place, live, failed, used))
+    for line in other_steps(results, place, live) + failures(failed):
+        print(line)
+    if table:
+        print(table)
+
+
+if __name__ == "__main__":
+    run(main, __doc__)

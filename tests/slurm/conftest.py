@@ -1,0 +1,96 @@
+"""The cluster, and small workspaces that run on it with the profile that users have."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cluster import Cluster
+from on_cluster import SITE, OnCluster
+from tiny_models import build_tiny_model
+from workspace import Workspace, micro_config, new_workspace, pairs
+
+# Enough steps for something to happen to a training, and a checkpoint after each.
+TRAINING_STEPS = 40
+
+
+@pytest.fixture(scope="module")
+def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """The test cluster, with accounting where a module says `ACCOUNTING = True`."""
+    os.environ["PATH"] += ":/usr/sbin:/sbin"
+    os.environ.pop("SLURM_CONF", None)
+    one = Cluster()
+    one.start(accounting=getattr(request.module, "ACCOUNTING", False))
+    try:
+        yield one
+    finally:
+        one.stop()
+
+
+@pytest.fixture(autouse=True)
+def quiet(cluster: Cluster) -> Iterator[None]:
+    """No job of a test is left for the next, and all nodes are there."""
+    yield
+    cluster.cancel_all()
+    cluster.wait_for_nodes()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    folder = tmp_path_factory.mktemp("models")
+    for family in ("gemma", "llama"):
+        build_tiny_model(family, folder / family)
+    return {family: folder / family for family in ("gemma", "llama")}
+
+
+def prepared(folder: Path, models: dict[str, Path], **sections: object) -> Workspace:
+    """A workspace in which nothing is computed yet, as a fresh clone with a site's values and a small config."""
+    workspace = new_workspace(folder)
+    (folder / "slurm").symlink_to("profiles/slurm")
+    (folder / "site.yaml").write_text(json.dumps(SITE))
+    (folder / "pairs").mkdir()
+    for split, rows in (("train", pairs(12)), ("test", pairs(3, start=100))):
+        (folder / "pairs" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    workspace.write_config(micro_config(models, **sections))
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def swept(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
+    """The sweep of the same config on this machine, without SLURM: what everything must come out as."""
+    workspace = prepared(tmp_path_factory.mktemp("local") / "workspace", models)
+    workspace.run("sweep")
+    return workspace
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, models: dict[str, Path], cluster: Cluster) -> OnCluster:
+    return OnCluster(prepared(tmp_path / "workspace", models), cluster)
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
+    """One undisturbed training on this machine, without SLURM."""
+    workspace = prepared(tmp_path_factory.mktemp("training") / "workspace", models)
+    long_training(workspace)
+    workspace.run("results/runs/animals/coverage/gemma/volume-0/adapter")
+    return workspace
+
+
+def long_training(workspace: Workspace) -> None:
+    workspace.change("training.max_steps", TRAINING_STEPS)
+    workspace.change("training.checkpoint_minutes", 0)
+
+
+@pytest.fixture
+def training(fresh: OnCluster) -> OnCluster:
+    """A workspace whose training can be disturbed in the middle."""
+    long_training(fresh.workspace)
+    return fresh
