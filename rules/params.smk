@@ -224,7 +224,10 @@ def training_settings(wildcards):
 
 
 def checkpoint_pace(wildcards, resources):
-    return uncompared(cycle_settings(wildcards, CONFIG.training_for), PACE_OF_TRAINING)
+    """What changes a training's pace; it has as many processes as GPUs, of which a profile may give another number."""
+    training = cycle_settings(wildcards, CONFIG.training_for)
+    hardware = training.hardware.model_copy(update={"processes": resources.gpu})
+    return uncompared(training.model_copy(update={"hardware": hardware}), PACE_OF_TRAINING)
 
 
 def inference_settings(wildcards):
