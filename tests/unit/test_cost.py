@@ -130,6 +130,26 @@ def services(**changes: object) -> dict[str, object]:
     }
 
 
+def test_an_answer_without_told_tokens_costs_no_less_than_its_text() -> None:
+    asked = request("a question " * 20)
+    silent = [answer(), answer()]
+
+    found = cost.priced(silent, asked.messages, None, PRICE)
+
+    prompt = cost.prompt_tokens_at_most(asked.messages, None)
+    first, second = ((prompt * 2.5 + 4 * 10) / 1e6, 4 * 10 / 1e6)
+    assert [each.dollars for each in found] == [pytest.approx(first), pytest.approx(second)]
+    # What the server did not tell is not made up.
+    assert [(each.prompt_tokens, each.completion_tokens) for each in found] == [(0, 0), (0, 0)]
+    in_batch = cost.priced([answer(batch=True)], asked.messages, None, PRICE)
+    assert in_batch[0].dollars == pytest.approx(first / 2)
+    told = cost.priced([answer(prompt_tokens=1_000_000)], asked.messages, None, PRICE)
+    assert told[0].dollars == pytest.approx(2.5)
+    assert cost.priced(silent, asked.messages, None, None)[0].dollars is None
+    refused = Answer("", "filtered", 0, 0, "")
+    assert cost.priced([refused], asked.messages, None, PRICE)[0].dollars == 0
+
+
 def test_tokens_are_reckoned_with_where_a_server_tells_none() -> None:
     assert cost.tokens_used([answer(prompt_tokens=7, completion_tokens=3), answer(completion_tokens=2)], 99) == 12
     assert cost.tokens_used([answer(), answer()], 99) == 99 + len("texttext") / 4

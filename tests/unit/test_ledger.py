@@ -199,6 +199,71 @@ def test_a_claim_that_a_kill_left_unfinished_was_never_granted(tmp_path: Path) -
         ledger.reserve(8.0)
 
 
+def test_what_may_have_been_charged_for_lost_answers_stays_booked(tmp_path: Path) -> None:
+    settings = budget(tmp_path, 10)
+    journal = write_journal(settings, "judge", 1.0)
+
+    for _ in range(2):
+        with opened(settings, journal, SERVICE) as ledger:
+            assert ledger is not None
+            ledger.reserve(3.0)
+            ledger.settle(3.0, 0.0, 3.0)
+
+    with opened(settings, settings.journals / "other.jsonl", SERVICE) as other:
+        assert other is not None
+        other.reserve(3.0)
+        with pytest.raises(BudgetReached, match=r"7.00 are spent"):
+            other.reserve(0.1)
+
+
+def test_a_killed_step_that_needs_no_further_call_gives_back_its_claim(tmp_path: Path) -> None:
+    settings = budget(tmp_path, 100)
+    killed = step(tmp_path, "judge", settings, kill=2)
+    assert killed.stdout is not None
+    killed.stdout.readline()
+    killed.kill()
+    killed.wait()
+
+    with opened(settings, settings.journals / "judge.jsonl", SERVICE):
+        pass  # all its answers are in the journal
+
+    with opened(settings, settings.journals / "other.jsonl", SERVICE) as other:
+        assert other is not None
+        other.reserve(100 - 2 * 0.6 - 3.0)
+        with pytest.raises(BudgetReached):
+            other.reserve(0.01)
+
+
+def test_what_an_ended_batch_did_cost_counts_whatever_is_left(tmp_path: Path) -> None:
+    settings = budget(tmp_path, 10)
+    batches = Ledger(settings, settings.journals / "judge.jsonl", SERVICE)
+    batches.hold("batch-1", 8.0)
+
+    batches.reduce("batch-1", 3.0)
+
+    batches.hold("batch-2", 7.0)
+    with pytest.raises(BudgetReached):
+        batches.hold("batch-3", 0.01)
+    batches.reduce("batch-2", 7.5)  # more than was held, and spent all the same
+    with pytest.raises(BudgetReached, match=r"10.50 are reserved"):
+        batches.hold("batch-3", 0.01)
+
+
+def test_a_journal_that_was_compacted_is_read_once_more_and_not_by_every_step(tmp_path: Path) -> None:
+    settings = budget(tmp_path, 10)
+    journal = write_journal(settings, "first", 1.0, 1.0)
+    Ledger(settings, settings.journals / "other.jsonl", SERVICE).hold("batch-1", 1.0)
+    journal.write_text(journal.read_text().replace('", ', '",'))
+
+    for number in (2, 3):
+        Ledger(settings, settings.journals / "other.jsonl", SERVICE).hold(f"batch-{number}", 1.0)
+
+    claims = [json.loads(line) for line in (settings.folder / "claims.jsonl").read_text().splitlines()]
+    sizes = [claim["size"] for claim in claims if claim["name"] == "first.jsonl"]
+    assert len(sizes) == 2
+    assert sizes[-1] == journal.stat().st_size
+
+
 def test_without_a_call_nothing_is_claimed(tmp_path: Path) -> None:
     settings = budget(tmp_path, 0)
 

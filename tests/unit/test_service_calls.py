@@ -331,7 +331,7 @@ class Purse:
 
     def __init__(self, dollars: float) -> None:
         self.left = dollars
-        self.spent = 0.0
+        self.spent = self.lost = 0.0
         self.reserved = 0
 
     def reserve(self, dollars: float) -> None:
@@ -340,8 +340,9 @@ class Purse:
         self.left -= dollars
         self.reserved += 1
 
-    def settle(self, reserved: float, spent: float) -> None:
-        self.left += reserved - spent
+    def settle(self, reserved: float, spent: float, lost: float = 0.0) -> None:
+        self.left += reserved - spent - lost
+        self.lost += lost
         self.spent += spent
         self.reserved -= 1
 
@@ -381,7 +382,7 @@ def test_the_budget_is_never_exceeded_and_all_of_it_that_serves_is_used(server: 
 
 def test_answers_reach_the_journal_although_they_cannot_be_booked(server: VendorServer, tmp_path: Path) -> None:
     class Torn(Purse):
-        def settle(self, reserved: float, spent: float) -> None:
+        def settle(self, reserved: float, spent: float, lost: float = 0.0) -> None:
             raise InputError("the budget's claims cannot be written")
 
     with pytest.raises(InputError, match="claims cannot be written"):
@@ -402,6 +403,17 @@ def test_failed_tries_cost_nothing(server: VendorServer, tmp_path: Path) -> None
     ask(server, tmp_path, [question("a")], price=PRICE, budget=purse)
 
     assert purse.spent == pytest.approx(DOLLARS_PER_CALL)
+    assert (purse.lost, purse.reserved) == (0, 0)
+
+
+def test_answers_that_are_lost_on_the_way_may_have_been_charged(server: VendorServer, tmp_path: Path) -> None:
+    purse = Purse(1.0)
+    server.react = lambda request, number: Reaction(cut="length") if number < 2 else completion(request)
+
+    ask(server, tmp_path, [question("a")], price=PRICE, budget=purse)
+
+    assert purse.spent == pytest.approx(DOLLARS_PER_CALL)
+    assert purse.lost == pytest.approx(2 * (len("a") + 16 + 100 * 2.0) / 1e6)
     assert purse.reserved == 0
 
 

@@ -8,7 +8,7 @@ from tabulate import tabulate
 
 from llamaduo.config.root import Config
 from llamaduo.estimate.privacy import Sent
-from llamaduo.estimate.work import Line, Work
+from llamaduo.estimate.work import STAGES, Line, Work
 
 COUNTED = ("jobs", "calls", "prompt_tokens", "completion_tokens", "gpu_hours", "disk")
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
@@ -43,7 +43,8 @@ def added(lines: Iterable[Line]) -> Sum:
 
 def text(works: Sequence[Work], config: Config, sent: Sequence[Sent], notes: Sequence[str]) -> str:
     """Both bounds side by side, by stage and by service, what is sent where, and what it all rests on."""
-    stages = _table("stage", works, lambda line: (line.stage, line.who if line.calls else ""))
+    in_order = [Work(work.bound, tuple(sorted(work.lines, key=_place))) for work in works]
+    stages = _table("stage", in_order, lambda line: (line.stage, line.who if line.calls else ""))
     services = _table("service", works, lambda line: (line.who, "") if line.calls else None)
     total = _table("", works, lambda _: ("all", ""))
     tasks: dict[tuple[str, ...], list[str]] = {}
@@ -68,7 +69,8 @@ def values(works: Sequence[Work], sent: Sequence[Sent], notes: Sequence[str]) ->
 
 
 def _table(title: str, works: Sequence[Work], group: Callable[[Line], tuple[str, str] | None]) -> str:
-    keys = dict.fromkeys(key for work in works for line in work.lines if (key := group(line)) is not None)
+    # The upper bound has all that the lower one has, and more.
+    keys = dict.fromkeys(key for work in reversed(works) for line in work.lines if (key := group(line)) is not None)
     rows = []
     for key in keys:
         sums = [added(line for line in work.lines if group(line) == key) for work in works]
@@ -88,12 +90,11 @@ def _shown(total: Sum, column: str) -> str:
         return "" if not total.gpu_hours else f"{total.gpu_hours:,.1f}"
     if column == "disk":
         return size(total.disk)
-    number = {
-        "jobs": total.jobs,
-        "calls": total.calls,
-        "prompt tokens": total.prompt_tokens,
-        "answer tokens": total.completion_tokens,
-    }[column]
+    if column == "prompt tokens":
+        return tokens(total.prompt_tokens)
+    if column == "answer tokens":
+        return tokens(total.completion_tokens)
+    number = {"jobs": total.jobs, "calls": total.calls}[column]
     return f"{number:,}" if number else ""
 
 
@@ -107,12 +108,21 @@ def dollars(total: Sum) -> str:
     return " + ".join(parts) or "0.00"
 
 
+def tokens(count: int) -> str:
+    """Tokens in millions, as prices are told, where there are that many."""
+    return f"{count / 1e6:,.1f} M" if count >= 1e6 else f"{count:,}" if count else ""
+
+
 def size(count: float) -> str:
     """Bytes in a unit that fits."""
     for unit, name in UNITS:
         if count >= unit:
             return f"{count / unit:,.1f} {name}"
     return "" if not count else f"{count:.0f} B"
+
+
+def _place(line: Line) -> int:
+    return STAGES.index(line.stage)
 
 
 def _range(bounds: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ volume and curation keeps much, in the upper one every run needs every volume an
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from llamaduo.config.root import WITHOUT_GENERATOR, Config
 from llamaduo.estimate import models
@@ -16,6 +16,21 @@ from llamaduo.estimate.data import TaskData
 from llamaduo.synthesis.chunks import MOST_OVERSHOOT, calls_before, first_chunks, most_chunks
 
 Bound = Literal["lower", "upper"]
+Stage = Literal[
+    "coverage",
+    "synthesis",
+    "curation",
+    "weights of models",
+    "fine-tuning",
+    "responding",
+    "service's responses",
+    "judging",
+    "decision",
+    "deployment",
+    "report",
+]
+STAGES: tuple[Stage, ...] = get_args(Stage)
+"""In the order of the loop."""
 BOUNDS: tuple[Bound, ...] = ("lower", "upper")
 
 BYTES_PER_TOKEN = 5
@@ -31,7 +46,7 @@ class Line:
     `dollars`: US dollars; None where no price is known. `disk`: bytes.
     """
 
-    stage: str
+    stage: Stage
     task: str
     who: str
     simulated: bool = False
@@ -154,7 +169,7 @@ class _Plan:
         runs = len(self._config.tasks[self._task].generators) * len(self._config.trained_models())
         return Line("decision", self._task, "", jobs=self._subjects() + cycles + runs)
 
-    def _asked(self, stage: str, name: str, role: str, jobs: int, calls: int, answers: int) -> Line:
+    def _asked(self, stage: Stage, name: str, role: str, jobs: int, calls: int, answers: int) -> Line:
         service, size = self._config.services[name], self._sizes[self._task, name, role]
         tokens = calls * size.prompt + answers * size.answer
         return Line(

@@ -3,15 +3,14 @@
 import asyncio
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import replace
 from functools import partial
 
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service import cost
 from llamaduo.service.breaker import Admission, Breaker, Down
 from llamaduo.service.fast_http import WHEN_SENT
-from llamaduo.service.interface import Answer, Budget, BudgetReached, Provider, Request, Transient
-from llamaduo.service.limits import LONGEST_REST_SECONDS, Limits
+from llamaduo.service.interface import Answer, Budget, BudgetReached, Provider, Rejected, Request, Transient
+from llamaduo.service.limits import LONGEST_REST_SECONDS, Limits, Turn
 from llamaduo.service.retry import full_jitter
 
 FIRST_ESTIMATE = 1.25
@@ -116,28 +115,40 @@ class Calls:
     ) -> list[Answer]:
         """One try, with all that it may need set aside before, and what it did not need given back after."""
         dollars = await self._reserve(request, samples)
-        spent = 0.0
+        spent = lost = 0.0
+        expected = cost.prompt_tokens_expected(request.messages, request.json_schema)
         try:
-            answers = await self._paced(provider, request, headers, samples)
+            turn = await self.limits.turn(expected * self._estimate + request.generation.max_tokens * samples)
+            if turn is None:
+                raise Stopped
+            lost = dollars
+            answers = await self._sent(turn, expected, provider, request, headers, samples)
             if self._service.price is not None:
-                answers = [replace(answer, dollars=cost.dollars(answer, self._service.price)) for answer in answers]
+                answers = cost.priced(answers, request.messages, request.json_schema, self._service.price)
                 spent = sum(answer.dollars or 0.0 for answer in answers)
                 self.dollars += spent
+            lost = 0.0
+        except (Transient, Rejected) as error:
+            if not (isinstance(error, Transient) and error.may_be_charged):
+                lost = 0.0
+            raise
         finally:
-            self._settle(dollars, spent)
+            self._settle(dollars, spent, lost)
         self._answered += 1
         self._breaker.answered()
         return answers
 
-    async def _paced(
-        self, provider: Provider, request: Request, headers: Mapping[str, str], samples: int
+    async def _sent(
+        self,
+        turn: Turn,
+        expected: int,
+        provider: Provider,
+        request: Request,
+        headers: Mapping[str, str],
+        samples: int,
     ) -> list[Answer]:
-        expected = cost.prompt_tokens_expected(request.messages, request.json_schema)
-        prompt = expected * self._estimate
-        turn = await self.limits.turn(prompt + request.generation.max_tokens * samples)
-        if turn is None:
-            raise Stopped
-        used = prompt
+        """Send a call in its turn, and correct what the turn took by what was used. `expected`: the prompt's tokens."""
+        used = prompt = expected * self._estimate
         WHEN_SENT.set(partial(self.limits.sent, turn))
         try:
             async with asyncio.timeout(self._service.timeout_seconds):
@@ -145,7 +156,8 @@ class Calls:
             used = cost.tokens_used(answers, prompt)
             self._estimate = max(self._estimate, answers[0].prompt_tokens / max(expected, SHORT_PROMPT_TOKENS))
         except TimeoutError as error:
-            raise Transient(f"no answer within {self._service.timeout_seconds:g} s") from error
+            problem = f"no answer within {self._service.timeout_seconds:g} s"
+            raise Transient(problem, may_be_charged=True) from error
         finally:
             self.limits.used(turn, used)
         return answers
@@ -174,12 +186,12 @@ class Calls:
         self._reservations += 1
         return dollars
 
-    def _settle(self, reserved: float, spent: float) -> None:
+    def _settle(self, reserved: float, spent: float, lost: float) -> None:
         if self._budget is None:
             return
         self._reservations -= 1
         try:
-            self._budget.settle(reserved, spent)
+            self._budget.settle(reserved, spent, lost)
         except Exception as error:
             # Raised later: the answers of this call are paid for, and are still to reach the journal.
             self.budget_problem = error

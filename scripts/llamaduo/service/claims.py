@@ -38,6 +38,8 @@ class Claims:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._known: dict[tuple[bool, str], Claim] = {}
+        self._file_read, self._bytes_read = 0, 0
 
     @contextmanager
     def held(self) -> Iterator["OpenClaims"]:
@@ -50,27 +52,36 @@ class Claims:
         try:
             with _locked(file, self._path):
                 sync_folder(self._path.parent)
-                yield OpenClaims(self._path, file)
+                self._read_on(file)
+                yield OpenClaims(self._path, file, self._known)
         finally:
             os.close(file)
 
-
-class OpenClaims:
-    """The claims while they are locked. A line that a kill left unfinished was never granted, and goes."""
-
-    def __init__(self, path: Path, file: int) -> None:
-        self._path, self._file = path, file
-        self._claims: dict[tuple[bool, str], Claim] = {}
-        content = os.pread(file, os.fstat(file).st_size, 0)
+    def _read_on(self, file: int) -> None:
+        """Read what was added since the last time. A line that a kill left unfinished was never granted, and goes."""
+        found = os.fstat(file)
+        if found.st_ino != self._file_read or found.st_size < self._bytes_read:
+            self._known.clear()
+            self._file_read, self._bytes_read = found.st_ino, 0
+        content = os.pread(file, found.st_size - self._bytes_read, self._bytes_read)
         whole = content.rfind(b"\n") + 1
         if whole < len(content):
-            os.ftruncate(file, whole)
-        for number, line in enumerate(content[:whole].splitlines(), start=1):
+            os.ftruncate(file, self._bytes_read + whole)
+        for line in content[:whole].splitlines():
             try:
                 claim = Claim(**json.loads(line))
             except (ValueError, TypeError) as error:
-                raise InputError(f"{path}: line {number} is no claim on the budget; remove the line") from error
-            self._claims[claim.simulated, claim.name] = claim
+                shown = line[:100].decode(errors="replace")
+                raise InputError(f"{self._path}: no claim on the budget; remove this line: {shown}") from error
+            self._known[claim.simulated, claim.name] = claim
+        self._bytes_read += whole
+
+
+class OpenClaims:
+    """The claims while they are locked."""
+
+    def __init__(self, path: Path, file: int, claims: dict[tuple[bool, str], Claim]) -> None:
+        self._path, self._file, self._claims = path, file, claims
 
     def of(self, simulated: bool) -> dict[str, Claim]:
         """The claims of one kind of service, by name."""
@@ -95,7 +106,7 @@ class OpenClaims:
             with suppress(OSError):
                 os.ftruncate(self._file, size)
             raise InputError(f"{self._path}: the budget's claims cannot be written: {error.strerror}") from error
-        self._claims |= {(claim.simulated, claim.name): claim for claim in claims}
+        self._claims.update({(claim.simulated, claim.name): claim for claim in claims})
 
 
 @contextmanager

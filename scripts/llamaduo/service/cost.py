@@ -1,6 +1,7 @@
 """What calls cost: exactly after the answer, at most and as expected before it. All token counts are of one call."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from llamaduo.canonical import canonical
@@ -34,6 +35,24 @@ def dollars(answer: Answer, price: Price | None) -> float | None:
         + answer.completion_tokens * completion
     )
     return total / TOKENS_PER_PRICE
+
+
+def priced(
+    answers: Sequence[Answer], messages: Sequence[Message], schema: dict[str, Any] | None, price: Price | None
+) -> list[Answer]:
+    """The answers of one call, with their dollars.
+
+    Some servers tell no tokens. Then the dollars are those of a bound on them, while the answers' tokens stay 0.
+    """
+    told = any(answer.prompt_tokens or answer.completion_tokens for answer in answers)
+    if told or not any(answer.text for answer in answers):
+        return [replace(answer, dollars=dollars(answer, price)) for answer in answers]
+    found = []
+    for place, answer in enumerate(answers):
+        prompt_tokens = 0 if place else prompt_tokens_at_most(messages, schema)
+        most = replace(answer, prompt_tokens=prompt_tokens, completion_tokens=len(answer.text.encode()))
+        found.append(replace(answer, dollars=dollars(most, price)))
+    return found
 
 
 def most_dollars(request: Request, samples: int, price: Price | None, batch: bool = False) -> float:

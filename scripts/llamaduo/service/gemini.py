@@ -134,7 +134,7 @@ def answers(parsed: Mapping[str, Any], samples: int = 1) -> list[Answer]:
         if not candidates and blocked:
             return [answered("", "filtered", blocked, prompt_tokens=prompt_tokens)]
         if not candidates:
-            raise Transient("the answer holds no candidate")
+            raise Transient("the answer holds no candidate", may_be_charged=True)
         ordered = sorted(candidates, key=lambda candidate: candidate.get("index") or 0)
         charged = Usage(
             prompt_tokens=prompt_tokens,

@@ -57,7 +57,7 @@ class OlderGeminiProvider:
         except (requests.RequestException, GoogleAuthError) as error:
             raise unanswered(error, urlsplit(self._address or "").hostname) from error
         except (ParseError, UnicodeDecodeError, RecursionError) as error:
-            raise Transient("not an answer of this protocol") from error
+            raise Transient("not an answer of this protocol", may_be_charged=True) from error
         with reading():
             return gemini.answers(_as_sent(response), samples)
 

@@ -75,12 +75,19 @@ class Outcome(Generic[T]):
 class Transient(Exception):  # noqa: N818
     """A request failed in a way that may pass. `retry_after`: seconds that the server asks to wait, if it does.
 
-    `is_limit`: whether there was nothing wrong but that it was one too many.
+    `is_limit`: whether there was nothing wrong but that it was one too many. `may_be_charged`: whether the service may
+    have answered, and the answer was lost or could not be read.
     """
 
-    def __init__(self, message: str, retry_after: float | None = None, is_limit: bool = False) -> None:
+    def __init__(
+        self,
+        message: str,
+        retry_after: float | None = None,
+        is_limit: bool = False,
+        may_be_charged: bool = False,
+    ) -> None:
         super().__init__(message)
-        self.retry_after, self.is_limit = retry_after, is_limit
+        self.retry_after, self.is_limit, self.may_be_charged = retry_after, is_limit, may_be_charged
 
 
 class Rejected(Exception):  # noqa: N818
@@ -98,8 +105,11 @@ class Budget(Protocol):
         """Set aside what a call may cost at most, before it is sent. Raises `BudgetReached`."""
         ...
 
-    def settle(self, reserved: float, spent: float) -> None:
-        """Give back what was reserved for a call, and book what it did cost; 0 when it was not answered."""
+    def settle(self, reserved: float, spent: float, lost: float = 0.0) -> None:
+        """Give back what was reserved for a call, and book what it did cost; 0 when it was not answered.
+
+        `lost`: what may have been charged for it although no answer came; it stays booked.
+        """
         ...
 
 

@@ -17,7 +17,7 @@ from llamaduo.canonical import digest
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import Price, ServiceSettings
 from llamaduo.service.claims import Claim, Claims, OpenClaims
-from llamaduo.service.cost import dollars
+from llamaduo.service.cost import priced
 from llamaduo.service.interface import Answer, BudgetReached
 
 BLOCK_SHARE = 0.01
@@ -40,7 +40,7 @@ class Ledger:
         self._name = _name_of(journal, settings.journals)
         self._flight_file = settings.folder / "in-flight" / digest([self._name, self._simulated])
         self._flight: int | None = None
-        self._in_flight = self._spent = self._lost = self._claimed = self._told = 0.0
+        self._in_flight = self._spent = self._lost = self._claimed = self._told = self._told_lost = 0.0
 
     def reserve(self, dollars: float) -> None:
         """Set aside what a call may cost at most, before it is sent. Raises `BudgetReached`."""
@@ -51,12 +51,16 @@ class Ledger:
         self._in_flight += dollars
         self._note_flight()
 
-    def settle(self, reserved: float, spent: float) -> None:
-        """Give back what was reserved for a call, and book what it did cost; 0 when it was not answered."""
+    def settle(self, reserved: float, spent: float, lost: float = 0.0) -> None:
+        """Give back what was reserved for a call, and book what it did cost; 0 when it was not answered.
+
+        `lost`: what may have been charged for it although no answer came; it stays booked.
+        """
         if self._flight is None:
             self._open()
         self._in_flight = max(self._in_flight - reserved, 0.0)
         self._spent += spent
+        self._lost += lost
         if self._taken() > self._claimed:
             # It is spent, and must count even when it is more than the budget has left.
             with self._claims.held() as claims:
@@ -77,12 +81,22 @@ class Ledger:
                 self._left(claims, dollars, others=claims.total(self._simulated), own=0.0)
                 claims.write([claim])
 
+    def reduce(self, name: str, dollars: float) -> None:
+        """Let a batch that has ended hold no more than it did cost, which counts whatever the budget has left."""
+        with self._claims.held() as claims:
+            claims.write([Claim(_name_of_batch(name), self._simulated, dollars)])
+
     def release(self, name: str) -> None:
         """Give back what a batch was held, after its answers are in a journal or it has failed."""
         with self._claims.held() as claims:
             # What the batch did cost counts from the same moment on.
             _count_journals(claims, self._settings, self._simulated)
             claims.write([Claim(_name_of_batch(name), self._simulated, 0.0)])
+
+    def settle_earlier(self) -> None:
+        """Give back what an earlier, killed process of this step had claimed; for a step that needed no call."""
+        if self._flight is None and self._flight_file.exists():
+            self._open()
 
     def close(self) -> None:
         """Give back what was claimed and not spent. Calls still in flight count as lost."""
@@ -107,8 +121,8 @@ class Ledger:
             self._claimed = self._taken()
             self._flight_file.parent.mkdir(parents=True, exist_ok=True)
             self._flight = os.open(self._flight_file, os.O_RDWR | os.O_CREAT, 0o644)
-            self._note_flight()
             self._write(claims)
+            self._note_flight()
 
     def _claim(self, dollars: float) -> None:
         with self._claims.held() as claims:
@@ -137,12 +151,12 @@ class Ledger:
 
     def _write(self, claims: OpenClaims, size: int | None = None) -> None:
         claims.write([Claim(self._name, self._simulated, self._claimed, self._spent, self._lost, size)])
-        self._told = self._spent
+        self._told, self._told_lost = self._spent, self._lost
 
     def _note_flight(self) -> None:
         # No sync: what a killed process wrote is in the kernel's hands, and a lost node loses little of it.
         assert self._flight is not None
-        taken = self._spent + self._in_flight
+        taken = self._spent + self._in_flight + self._lost - self._told_lost
         os.pwrite(self._flight, f"{taken:.9f}".rjust(FLIGHT_WIDTH).encode(), 0)
 
 
@@ -155,6 +169,7 @@ def opened(settings: BudgetSettings | None, journal: Path, service: ServiceSetti
     ledger = Ledger(settings, journal, service)
     try:
         yield ledger
+        ledger.settle_earlier()
     finally:
         ledger.close()
 
@@ -170,11 +185,12 @@ def _count_journals(claims: OpenClaims, settings: BudgetSettings, simulated: boo
         if claim is not None and claim.size == size:
             continue
         spent = _spent_in(journal, settings, simulated)
-        if claim is None or spent + claim.lost > claim.claimed:
-            lost = claim.lost if claim else 0.0
-            # A step that is at work stays so.
-            at_work = claim is not None and claim.size is None
-            found.append(Claim(name, simulated, spent + lost, spent, lost, None if at_work else size))
+        lost, claimed = (claim.lost, claim.claimed) if claim else (0.0, 0.0)
+        # A step that is at work stays so.
+        at_work = claim is not None and claim.size is None
+        if not at_work or spent + lost > claimed:
+            # Also when nothing but the size has changed, as by compaction: else it would be read again by every step.
+            found.append(Claim(name, simulated, max(spent + lost, claimed), spent, lost, None if at_work else size))
     claims.write(found)
 
 
@@ -191,7 +207,8 @@ def _dollars_of(record: Mapping[str, Any], prices: Mapping[str, Price]) -> float
     request, answer = record["request"], Answer(**record["answer"])
     if answer.dollars is not None:
         return answer.dollars
-    return dollars(answer, prices.get(f"{request['provider']}/{request['model']}")) or 0.0
+    price = prices.get(f"{request['provider']}/{request['model']}")
+    return priced([answer], request.get("messages", ()), request.get("schema"), price)[0].dollars or 0.0
 
 
 def _records(journal: Path) -> Iterable[Mapping[str, Any]]:

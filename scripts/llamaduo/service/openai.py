@@ -91,7 +91,7 @@ def answers(content: Mapping[str, Any], samples: int = 1) -> list[Answer]:
     with reading():
         choices = sorted(content["choices"], key=lambda choice: choice.get("index") or 0)
         if not choices:
-            raise Transient("the answer holds no choice")
+            raise Transient("the answer holds no choice", may_be_charged=True)
         usage = content.get("usage") or {}
         details = usage.get("prompt_tokens_details") or {}
         return as_answers(

@@ -122,7 +122,9 @@ def reading() -> Iterator[None]:
     try:
         yield
     except INCOMPLETE as error:
-        raise Transient(f"not an answer of this protocol: {type(error).__name__}: {error}") from error
+        raise Transient(
+            f"not an answer of this protocol: {type(error).__name__}: {error}", may_be_charged=True
+        ) from error
 
 
 def unanswered(error: BaseException, host: str | None = None) -> Transient:
@@ -141,7 +143,7 @@ def unanswered(error: BaseException, host: str | None = None) -> Transient:
         return Transient(f"no answer: the proxy did not let the request through ({reason}); check HTTPS_PROXY")
     if any(isinstance(cause, httpx2.ConnectError | httpx2.ConnectTimeout | ConnectionRefusedError) for cause in causes):
         return Transient(f"no answer: {host} cannot be reached ({reason}); {WAYS}")
-    return Transient(f"no answer: {reason}")
+    return Transient(f"no answer: {reason}", may_be_charged=True)
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

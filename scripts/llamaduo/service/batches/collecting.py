@@ -8,7 +8,7 @@ from llamaduo.canonical import canonical
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.records import Batch, Step
-from llamaduo.service.cost import dollars
+from llamaduo.service.cost import priced
 from llamaduo.service.journal import Entry, Journal
 from llamaduo.service.ledger import Ledger
 
@@ -45,7 +45,6 @@ def _entries(batch: Batch, service: ServiceSettings) -> Iterator[Entry]:
             # It stands for all samples, and was charged once.
             free = replace(answers[0], prompt_tokens=0, cached_tokens=0, cache_write_tokens=0)
             answers = [answers[0], *[free] * (len(call.replicates) - 1)]
-        for place, answer in enumerate(answers[: len(call.replicates)]):
-            in_batch = replace(answer, batch=True)
-            priced = replace(in_batch, dollars=dollars(in_batch, service.price))
-            yield Entry(call.key(place), canonical(call.record_of(place)), priced)
+        in_batch = [replace(answer, batch=True) for answer in answers[: len(call.replicates)]]
+        for place, answer in enumerate(priced(in_batch, call.request.messages, call.record["schema"], service.price)):
+            yield Entry(call.key(place), canonical(call.record_of(place)), answer)

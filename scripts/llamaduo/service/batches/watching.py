@@ -15,7 +15,7 @@ from llamaduo.lease import LeaseHeld, lease
 from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.records import Batch, Call, Ending, Step, now, steps_of
 from llamaduo.service.batches.submitting import Submitter, asked_of
-from llamaduo.service.cost import dollars
+from llamaduo.service.cost import priced
 from llamaduo.service.interface import BudgetReached, Rejected, Transient
 from llamaduo.service.ledger import Ledger
 
@@ -204,11 +204,12 @@ class Watch:
     def _hold_only_answered(self, step: Step, batch: Batch) -> None:
         """Give back what was held for calls that were not answered; they are held again with their next batch."""
         if self._budget is not None:
-            answers = [answer for answers in batch.answers().values() for answer in answers]
-            spent = sum(dollars(replace(answer, batch=True), self._service.price) or 0.0 for answer in answers)
-            ledger = Ledger(self._budget, step.journal, self._service)
-            ledger.release(batch.name)
-            ledger.hold(batch.name, spent)
+            answered, spent = batch.answers(), 0.0
+            for call in batch.calls():
+                answers = [replace(answer, batch=True) for answer in answered.get(call.id, [])]
+                charged = priced(answers, call.request.messages, call.record["schema"], self._service.price)
+                spent += sum(answer.dollars or 0.0 for answer in charged)
+            Ledger(self._budget, step.journal, self._service).reduce(batch.name, spent)
 
     def _release(self, step: Step, batch: Batch) -> None:
         if self._budget is not None:
