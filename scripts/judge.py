@@ -49,11 +49,9 @@ def main(
     from llamaduo.schemas.costs import COSTS
     from llamaduo.schemas.grades import grades_schema
     from llamaduo.schemas.responses import RESPONSES
-    from llamaduo.service.batches.asking import InBatches
-    from llamaduo.service.client import ask_all
     from llamaduo.service.interface import Answer
-    from llamaduo.service.ledger import opened
     from llamaduo.service.metering import metered
+    from llamaduo.service.step import ask_for_step
     from llamaduo.tables import read_rows, write_rows
 
     def accept(answer: Answer) -> Judgement:
@@ -66,22 +64,20 @@ def main(
         raise InputError(f"{responses}: no rows; there is nothing to grade")
     asked = requests(rows, settings, wording, service.generation.judge)
     label = f"grading by {judge}"
-    if batches is not None:
-        in_batches = InBatches(judge, service, asked, accept, journal, state=batches, step=step, budget=budget)
-        if submitted is not None:
-            in_batches.submit_and_note(submitted)
-            return
-        in_batches.collect(label)
-    with opened(budget, journal, service) as ledger:
-        outcomes = ask_all(
-            judge,
-            service,
-            asked,
-            accept,
-            journal,
-            label,
-            budget=ledger,
-        )
+    outcomes = ask_for_step(
+        judge,
+        service,
+        asked,
+        accept,
+        journal,
+        label,
+        budget=budget,
+        batches=batches,
+        step=step,
+        submitted=submitted,
+    )
+    if outcomes is None:
+        return
     check_ungraded(outcomes, settings.maximum_ungraded, judge)
     if costs is not None:
         write_rows(costs, [metered("judge", judge, service, asked, outcomes, about or {})], COSTS)

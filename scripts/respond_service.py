@@ -46,11 +46,9 @@ def main(
     from llamaduo.schemas.costs import COSTS
     from llamaduo.schemas.coverage import COVERAGE
     from llamaduo.schemas.responses import RESPONSES
-    from llamaduo.service.batches.asking import InBatches
-    from llamaduo.service.client import ask_all
     from llamaduo.service.interface import Answer
-    from llamaduo.service.ledger import opened
     from llamaduo.service.metering import metered
+    from llamaduo.service.step import ask_for_step
     from llamaduo.tables import read_rows, write_rows
 
     def as_it_is(answer: Answer) -> Answer:
@@ -61,14 +59,20 @@ def main(
         raise InputError(f"{prompts}: no rows; there is nothing to respond to")
     asked = requests(rows, samples, service.generation.baseline)
     label = f"responses of {service_name}"
-    if batches is not None:
-        in_batches = InBatches(service_name, service, asked, as_it_is, journal, state=batches, step=step, budget=budget)
-        if submitted is not None:
-            in_batches.submit_and_note(submitted)
-            return
-        in_batches.collect(label)
-    with opened(budget, journal, service) as ledger:
-        outcomes = ask_all(service_name, service, asked, as_it_is, journal, label, budget=ledger)
+    outcomes = ask_for_step(
+        service_name,
+        service,
+        asked,
+        as_it_is,
+        journal,
+        label,
+        budget=budget,
+        batches=batches,
+        step=step,
+        submitted=submitted,
+    )
+    if outcomes is None:
+        return
     if costs is not None:
         write_rows(costs, [metered("baseline", service_name, service, asked, outcomes, about or {})], COSTS)
     write_rows(output, responses(rows, samples, outcomes, service_name, service.model), RESPONSES)

@@ -57,10 +57,8 @@ def main(
     rows = tables.read_rows(train, COVERAGE)
 
     from llamaduo.schemas.costs import COSTS
-    from llamaduo.service.batches.asking import InBatches
-    from llamaduo.service.client import ask_all
-    from llamaduo.service.ledger import opened
     from llamaduo.service.metering import metered
+    from llamaduo.service.step import ask_for_step
     from llamaduo.synthesis.answers import read_answer
     from llamaduo.synthesis.chunks import chunk_calls
     from llamaduo.synthesis.seeds import calls
@@ -78,24 +76,21 @@ def main(
     label = f"{task} {generator} chunk {chunk}"
     asked = requests(drawn, service, settings, prompts, topic or task)
     earlier = sorted(set(journal.parent.glob("*.jsonl")) - {journal})
-    if batches is not None:
-        in_batches = InBatches(
-            generator,
-            service,
-            asked,
-            read_answer,
-            journal,
-            state=batches,
-            step=step,
-            earlier=earlier,
-            budget=budget,
-        )
-        if submitted is not None:
-            in_batches.submit_and_note(submitted)
-            return
-        in_batches.collect(label)
-    with opened(budget, journal, service) as ledger:
-        outcomes = ask_all(generator, service, asked, read_answer, journal, label, earlier, budget=ledger)
+    outcomes = ask_for_step(
+        generator,
+        service,
+        asked,
+        read_answer,
+        journal,
+        label,
+        budget=budget,
+        batches=batches,
+        step=step,
+        submitted=submitted,
+        earlier=earlier,
+    )
+    if outcomes is None:
+        return
     written = rows_of(drawn, generator, outcomes)
     if costs is not None:
         about = {"task": task, "generator": generator, "chunk": chunk}

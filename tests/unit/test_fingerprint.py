@@ -220,7 +220,8 @@ def test_grades_depend_on_the_judging_modules_and_not_on_how_a_call_is_carried()
     assert not any(part in name for name in counted for part in ("config", "simulated", "weights", "chat"))
     # What decides which recorded answers a step is given counts, and how a vendor is spoken to does not.
     assert {name for name in counted if name.startswith("llamaduo.service.")} == {
-        f"llamaduo.service.{module}" for module in ("asking", "client", "identity", "interface", "journal", "metering")
+        f"llamaduo.service.{module}"
+        for module in ("asking", "client", "identity", "interface", "journal", "metering", "step")
     }
 
 
