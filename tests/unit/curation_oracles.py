@@ -71,7 +71,7 @@ def by_lcs_library(texts, threshold, stemmer=False):
 def by_filter(texts, threshold, stemmer=False, other_scripts=50, compiled=True, batch_rows=64, threads=1):
     """The same by the novelty filter."""
     identifiers, decisions = [], []
-    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts), identifiers, threads, compiled)
+    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts, compiled), identifiers, threads, compiled)
     pairs = [Pair(str(place), text, "") for place, text in enumerate(texts)]
     for start in range(0, len(pairs), batch_rows):
         batch = pairs[start : start + batch_rows]

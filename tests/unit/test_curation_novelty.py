@@ -1,6 +1,7 @@
 """Novelty decides exactly as a plain loop over rouge-score does, and says what it compares in other scripts."""
 
 import random
+from itertools import chain
 
 import numpy as np
 import pytest
@@ -19,8 +20,10 @@ from hypothesis import strategies as st
 from llamaduo.curation.lcs import lcs_length, positions, rouge_l
 from llamaduo.curation.novelty import NoveltyFilter, rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.plain_rouge_index import LARGEST_COUNT
-from llamaduo.curation.rouge_tokens import RougeTokens, TokenTexts
+from llamaduo.curation.plain_rouge_index import LARGEST_COUNT, PlainRougeIndex
+from llamaduo.curation.rouge_kernels import ELEMENT_BITS, element_hash
+from llamaduo.curation.rouge_tokens import RougeTokens
+from llamaduo.curation.token_numbers import TokenTexts
 
 THRESHOLDS = (0.5, 0.7, 0.9)
 both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
@@ -51,14 +54,37 @@ def test_score_is_symmetric_in_floating_point(first, second, data):
     assert rouge_l(common, first, second) == rouge_l(common, second, first)
 
 
+@both
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=5), st.booleans())
-def test_tokens_are_those_of_rouge_score(texts, stemmer):
+def test_tokens_are_those_of_rouge_score(compiled, texts, stemmer):
     texts = [text for text in [*texts, "İstanbul K\u212a ſ Running1 a_b"] if scorer(stemmer)._tokenizer.tokenize(text)]
-    found = RougeTokens(stemmer, 0)
+    found = RougeTokens(stemmer, 0, compiled)
     numbered = found(texts)
     rows = [[found.vocabulary[number] for number in numbered[row]] for row in range(len(texts))]
     assert rows == [scorer(stemmer)._tokenizer.tokenize(text) for text in texts]
+
+
+@settings(deadline=None)
+@given(st.lists(st.lists(st.text(max_size=30), max_size=6), max_size=3), st.booleans())
+def test_compiled_numbers_are_those_of_a_dictionary(batches, stemmer):
+    plain, compiled = (RougeTokens(stemmer, 50, each) for each in (False, True))
+    for texts in [*batches, list(chain.from_iterable(batches))]:
+        expected, found = plain(texts), compiled(texts)
+        assert np.array_equal(found.numbers, expected.numbers) and np.array_equal(found.starts, expected.starts)
+    assert compiled.vocabulary == plain.vocabulary
+
+
+@both
+@pytest.mark.parametrize("stemmer", [False, True])
+def test_numbers_go_on_from_a_vocabulary(compiled, stemmer):
+    texts = [f"word{number} running{number} слово{number} \ud800" for number in range(5000)]
+    first, second = (RougeTokens(stemmer, 50, compiled) for _ in range(2))
+    first(texts[:4000])
+    second(["words of no account"])
+    second.restore(first.vocabulary)
+    assert np.array_equal(second(texts).numbers, first(texts).numbers)
+    assert second.vocabulary == first.vocabulary and len(first.vocabulary) > 10_000
 
 
 few_words = st.lists(st.sampled_from(["the", "cat", "cats", "sat", "running", "Dog", "7", "Zoo!"]), max_size=12)
@@ -229,6 +255,42 @@ def test_texts_beyond_the_first_block_are_found(compiled):
     assert [index.match(row) for row in range(4)] == [(number, 0.8) for number in (0, 4095, 4096, 8999)]
 
 
+@pytest.mark.parametrize("seed", [2, 9])
+def test_elements_that_fall_together_hide_no_match(seed):
+    """The seeds are of rows in which matches were lost when postings were looked at in another order."""
+    generator = random.Random(seed)
+    by_element = {}
+    for token in range(40_000):
+        by_element.setdefault(int(element_hash(token, 0)) >> (64 - ELEMENT_BITS), []).append(token)
+    groups = [tokens for tokens in by_element.values() if len(tokens) > 1]
+    threshold = generator.choice(THRESHOLDS)
+    together = list(chain.from_iterable(generator.sample(groups, generator.randrange(3, 12))))
+    rows = []
+    for _ in range(300):
+        rows.append(generator.sample(together, generator.randrange(2, len(together) + 1)))
+        edited = sorted(rows[generator.randrange(len(rows))])
+        for _ in range(generator.randrange(1, 4)):
+            edited[generator.randrange(len(edited))] = generator.choice(together)
+        rows.append(edited)
+    rows = [sorted(row) if generator.random() < 0.7 else row for row in rows]
+    expected, found = (
+        decisions_of(index, rows) for index in (PlainRougeIndex(threshold), rouge_index(threshold, 1, True))
+    )
+    assert found == expected
+    assert 100 < sum(match is not None for match in expected) < len(rows)
+
+
+def decisions_of(index, rows):
+    decisions = []
+    for start in range(0, len(rows), 50):
+        index.look_at(TokenTexts.of(rows[start : start + 50]))
+        for row in range(50):
+            decisions.append(index.match(row))
+            if decisions[-1] is None:
+                index.add(row)
+    return decisions
+
+
 def test_an_index_goes_on_from_the_texts_of_another():
     texts = edited_sentences("state", 400)
     tokens = RougeTokens(False, 50)
@@ -278,7 +340,7 @@ def test_texts_mostly_in_other_scripts_are_not_dropped_for_a_number_they_share()
 @both
 def test_a_rejection_names_the_earliest_match_and_its_score(compiled):
     identifiers = []
-    step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50), identifiers, 1, compiled), identifiers)
+    step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50, compiled), identifiers, 1, compiled), identifiers)
     for name in ("first", "second"):
         step.add(Pair(name, f"tell me about the {name} king", ""))
     assert step.check(Pair("x", "tell me about the second king", "")) == Rejection("not_novel", "first", 5 / 6)

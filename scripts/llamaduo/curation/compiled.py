@@ -28,7 +28,19 @@ def compiled(function: Function) -> Function:
 
     A compiled function sees changes of others that it calls only if they are in its own module.
     """
+    return _compiled(function)
+
+
+def inlined(function: Function) -> Function:
+    """The same for a small function that others call for every element: it becomes part of them.
+
+    A call of its own would count a reference to every array that it is given, which takes longer than its work.
+    """
+    return _compiled(function, inline="always")
+
+
+def _compiled(function: Function, **options: Any) -> Function:
     try:
-        return numba.njit(cache=True, nogil=True)(function)
+        return numba.njit(cache=True, nogil=True, **options)(function)
     except RuntimeError:
-        return numba.njit(nogil=True)(function)
+        return numba.njit(nogil=True, **options)(function)

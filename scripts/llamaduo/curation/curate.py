@@ -57,7 +57,7 @@ class Curation:
         self.decisions = Decisions()
         self._batch_rows = batch_rows
         self._identifiers: list[str] = []
-        self._tokens = RougeTokens(settings.stemmer, settings.other_scripts)
+        self._tokens = RougeTokens(settings.stemmer, settings.other_scripts, compiled)
         hashes, names = WordHashes(), set(settings.filters if filters is None else filters)
         tests = [pair for batch in _known("test", test, batch_rows) for pair in batch]
         makers: dict[FilterName, Callable[[], Filter]] = {
@@ -70,7 +70,7 @@ class Curation:
             "decontamination": lambda: DecontaminationFilter(
                 tests,
                 settings.decontamination,
-                RougeTokens(settings.stemmer, settings.other_scripts),
+                RougeTokens(settings.stemmer, settings.other_scripts, compiled),
                 hashes,
                 threads,
                 compiled,

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from llamaduo.config.curation import DecontaminationSettings
 from llamaduo.curation.novelty import rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.rouge_tokens import RougeTokens, TokenTexts
+from llamaduo.curation.rouge_tokens import RougeTokens
+from llamaduo.curation.token_numbers import TokenTexts
 from llamaduo.curation.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
 
 BETWEEN = "\0"

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from llamaduo.curation.pairs import Pair, Rejection
 from llamaduo.curation.plain_rouge_index import PlainRougeIndex
-from llamaduo.curation.rouge_tokens import RougeTokens, TokenTexts
+from llamaduo.curation.rouge_tokens import RougeTokens
+from llamaduo.curation.token_numbers import TokenTexts
 
 
 def rouge_index(threshold: float, threads: int, compiled: bool) -> Any:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamaduo.curation.lcs import lcs_length, positions, rouge_l
-from llamaduo.curation.rouge_tokens import TokenTexts
+from llamaduo.curation.token_numbers import TokenTexts
 
 SLACK = 1e-9
 """Bounds are computed in other floating-point operations than the score itself: they give way by this much."""

@@ -1,5 +1,6 @@
 """An index of texts that finds the earliest above a ROUGE-L threshold, exactly and fast."""
 
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -8,12 +9,12 @@ from numpy.typing import NDArray
 from llamaduo.curation import rouge_kernels as kernels
 from llamaduo.curation.lcs import rouge_l
 from llamaduo.curation.room import with_room
-from llamaduo.curation.rouge_tokens import TokenTexts
 from llamaduo.curation.slices import in_slices
+from llamaduo.curation.token_numbers import TokenTexts
 
 SLACK = 1e-9
 """Bounds are computed in other floating-point operations than the score itself: they give way by this much."""
-GROWTH = 1.5
+GROWTH = 2
 """The index is put in order anew, rarest elements first, whenever it has grown by this factor."""
 FIRST_ROOM = 1024
 
@@ -62,11 +63,7 @@ class CompiledRougeIndex:
         self._batch_bags = np.empty(len(batch.numbers), np.uint32)
         self._batch_signatures = np.empty((rows, kernels.SIGNATURE_WORDS), np.uint64)
         self._found, self._found_common = np.empty(rows, np.int64), np.empty(rows, np.int64)
-        highest = int(batch.numbers.max(initial=-1)) + 1
-        while len(self._scratch) < self.threads:
-            self._scratch.append(_Scratch())
-        for scratch in self._scratch:
-            scratch.make_room(self._count + rows, highest)
+        self._prepare_scratch(batch)
         in_slices(rows, self.threads, self._look_at_slice)
         return np.flatnonzero(self._found >= 0).tolist()
 
@@ -116,27 +113,42 @@ class CompiledRougeIndex:
         self._make_room(at + len(texts.numbers))
         self._tokens[at : at + len(texts.numbers)] = texts.numbers
         self._starts[first : self._count + 1] = at + texts.starts
+        self._prepare_scratch(texts)
+        in_slices(len(texts), self.threads, partial(self._fill_slice, first))
         self._put_in_order()
 
     def _put_in_order(self) -> None:
         """Order all elements by how rare they are now, and list every text's under the first few of its own."""
         starts = self._starts[: self._count + 1]
-        kernels.count_elements(self._tokens, starts, self._count, self._counts)
-        in_slices(self._count, self.threads, self._fill_bags)
+        kernels.count_elements(self._bags[starts[self._in_order] : starts[-1]], self._counts)
+        in_slices(self._count, self.threads, self._order_bags)
         total = kernels.count_postings(self._bags, starts, self._count, self._half, self._posting_starts)
         self._postings = np.empty((total, 3), np.int32)
-        kernels.fill_postings(self._bags, starts, self._count, self._half, self._posting_starts, self._postings)
+        longest_first = np.argsort(-np.diff(starts), kind="stable")
+        kernels.fill_postings(self._bags, starts, longest_first, self._half, self._posting_starts, self._postings)
         self._heads[:] = -1
         self._recent_count = 0
         self._in_order = self._count
 
-    def _fill_bags(self, first: int, last: int, thread: int) -> None:
-        kernels.fill_bags(self._tokens, self._starts, self._counts, self._bags, self._signatures, first, last)
+    def _prepare_scratch(self, further: TokenTexts) -> None:
+        """For the texts so far and further ones."""
+        while len(self._scratch) < self.threads:
+            self._scratch.append(_Scratch())
+        for scratch in self._scratch:
+            scratch.make_room(self._count + len(further), int(further.numbers.max(initial=-1)) + 1)
+
+    def _order_bags(self, first: int, last: int, thread: int) -> None:
+        kernels.order_bags(self._bags, self._starts, self._counts, first, last)
+
+    def _fill_slice(self, since: int, first: int, last: int, thread: int) -> None:
+        first, last, local = since + first, since + last, self._scratch[thread].local
+        kernels.fill_bags(self._tokens, self._starts, self._counts, self._bags, self._signatures, local, first, last)
 
     def _look_at_slice(self, first: int, last: int, thread: int) -> None:
         batch = self._batch
+        local = self._scratch[thread].local
         kernels.fill_bags(
-            batch.numbers, batch.starts, self._counts, self._batch_bags, self._batch_signatures, first, last
+            batch.numbers, batch.starts, self._counts, self._batch_bags, self._batch_signatures, local, first, last
         )
         kernels.first_matches(
             self.threshold,
@@ -178,15 +190,15 @@ class _Scratch:
     def __init__(self) -> None:
         self._matches = np.zeros(FIRST_ROOM, np.int32)
         self._candidates = np.empty(FIRST_ROOM, np.int32)
-        self._local = np.full(FIRST_ROOM, -1, np.int32)
+        self.local = np.full(FIRST_ROOM, -1, np.int32)
 
     def make_room(self, texts: int, tokens: int) -> None:
         """For so many texts and tokens; what is there is as a search leaves it, so it can be made anew."""
         if texts > len(self._matches):
             self._matches = np.zeros(2 * texts, np.int32)
             self._candidates = np.empty(2 * texts, np.int32)
-        if tokens > len(self._local):
-            self._local = np.full(2 * tokens, -1, np.int32)
+        if tokens > len(self.local):
+            self.local = np.full(2 * tokens, -1, np.int32)
 
     def arrays(self) -> tuple[NDArray[np.int32], NDArray[np.int32], NDArray[np.int32]]:
-        return self._matches, self._candidates, self._local
+        return self._matches, self._candidates, self.local

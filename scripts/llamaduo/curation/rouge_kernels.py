@@ -14,17 +14,16 @@ enough elements behind (positional filter; Xiao et al., "Efficient similarity jo
 Arrays of many rows are flat, with `starts` (rows + 1 offsets).
 """
 
-import math
-
 import numpy as np
 
-from llamaduo.curation.compiled import compiled
+from llamaduo.curation.compiled import compiled, inlined
 
 ELEMENT_BITS = 20
 ELEMENTS = 1 << ELEMENT_BITS
 ELEMENT_MASK = ELEMENTS - 1
 LARGEST_COUNT = (1 << (32 - ELEMENT_BITS)) - 1
 SIGNATURE_WORDS = 4
+LONGEST = 2**31 - 1
 DEAD = -1
 
 _TOKEN_FACTOR = np.uint64(0x9E3779B97F4A7C15)
@@ -52,9 +51,15 @@ def element_hash(token, repeat):
 
 
 @compiled
+def key(element, counts):
+    """What an element is ordered by in a bag: in how many texts it is, then its number."""
+    return np.uint32(min(counts[element], LARGEST_COUNT) << ELEMENT_BITS | element)
+
+
+@compiled
 def least(total, half_threshold):
     """The smallest LCS that may exceed the threshold, for two lengths of `total` together."""
-    return max(np.int64(1), np.int64(math.floor(half_threshold * total)) + 1)
+    return max(np.int64(1), np.int64(half_threshold * total) + 1)
 
 
 @compiled
@@ -67,74 +72,105 @@ def prefix_length(length, half_threshold):
 
 
 @compiled
-def fill_bag(tokens, counts, bag, signature):
-    """Fill `bag` with the keys of a text's elements, ascending, and `signature` with the parity of their hashes."""
-    ordered = np.sort(tokens)
+def longest_other(length, place, half_threshold):
+    """How long another text can be at most whose first shared element is at this place of a bag of `length`."""
+    if half_threshold <= 0.0:
+        return np.int64(LONGEST)
+    left = length - place
+    other = np.int64(left / half_threshold) - length + 1
+    while other > 0 and least(length + other, half_threshold) > left:
+        other -= 1
+    return other
+
+
+@compiled
+def fill_bag(tokens, counts, bag, signature, local):
+    """Fill `bag` with the keys of a text's elements, ascending, and `signature` with the parity of their hashes.
+
+    `local` is scratch, by token: -1 throughout, before and after.
+    """
     signature[:] = _ZERO
-    repeat = 0
-    for place in range(len(ordered)):
-        repeat = repeat + 1 if place and ordered[place] == ordered[place - 1] else 0
-        word = element_hash(ordered[place], repeat)
+    for place in range(len(tokens)):
+        token = tokens[place]
+        local[token] += 1
+        word = element_hash(token, local[token])
         element = np.int64(word >> np.uint64(64 - ELEMENT_BITS))
-        bag[place] = np.uint32(min(counts[element], LARGEST_COUNT) << ELEMENT_BITS | element)
+        bag[place] = key(element, counts)
         bit = np.int64(word & np.uint64(64 * SIGNATURE_WORDS - 1))
         signature[bit >> 6] ^= _ONE << np.uint64(bit & 63)
+    for token in tokens:
+        local[token] = -1
     bag.sort()
 
 
 @compiled
-def fill_bags(tokens, starts, counts, bags, signatures, first, last):
+def fill_bags(tokens, starts, counts, bags, signatures, local, first, last):
     for row in range(first, last):
         start, end = starts[row], starts[row + 1]
-        fill_bag(tokens[start:end], counts, bags[start:end], signatures[row])
+        fill_bag(tokens[start:end], counts, bags[start:end], signatures[row], local)
 
 
 @compiled
-def count_elements(tokens, starts, rows, counts):
-    """Count into `counts` in how many texts each element is."""
-    counts[:] = 0
-    for row in range(rows):
-        ordered = np.sort(tokens[starts[row] : starts[row + 1]])
-        repeat = 0
-        for place in range(len(ordered)):
-            repeat = repeat + 1 if place and ordered[place] == ordered[place - 1] else 0
-            counts[np.int64(element_hash(ordered[place], repeat) >> np.uint64(64 - ELEMENT_BITS))] += 1
+def count_elements(bags, counts):
+    """Add to `counts` how often each element is in some bags."""
+    for held in bags:
+        counts[held & ELEMENT_MASK] += 1
+
+
+@compiled
+def order_bags(bags, starts, counts, first, last):
+    """Put the bags of some texts in order by new counts."""
+    for row in range(first, last):
+        bag = bags[starts[row] : starts[row + 1]]
+        for place in range(len(bag)):
+            bag[place] = key(np.int64(bag[place] & ELEMENT_MASK), counts)
+        bag.sort()
 
 
 @compiled
 def count_postings(bags, starts, rows, half_threshold, posting_starts):
-    """Fill `posting_starts` (elements + 1) with where the postings of each element will begin; return their number."""
+    """Count the postings of each element into `posting_starts` (elements + 1), for `fill_postings`; return all."""
     posting_starts[:] = 0
+    total = 0
     for row in range(rows):
         start = starts[row]
-        for place in range(prefix_length(starts[row + 1] - start, half_threshold)):
-            posting_starts[(bags[start + place] & ELEMENT_MASK) + 1] += 1
+        length = prefix_length(starts[row + 1] - start, half_threshold)
+        total += length
+        for place in range(length):
+            posting_starts[bags[start + place] & ELEMENT_MASK] += 1
+    before = 0
     for element in range(ELEMENTS):
-        posting_starts[element + 1] += posting_starts[element]
-    return posting_starts[ELEMENTS]
+        before += posting_starts[element]
+        posting_starts[element] = before
+    posting_starts[ELEMENTS] = before
+    return total
 
 
 @compiled
-def fill_postings(bags, starts, rows, half_threshold, posting_starts, postings):
-    """Fill `postings` (text, place in its bag, its length) by element, each element's in the order of the texts."""
-    ends = posting_starts[:-1].copy()
-    for row in range(rows):
+def fill_postings(bags, starts, longest_first, half_threshold, posting_starts, postings):
+    """Fill `postings` (text, place in its bag, its length) by element, each element's from the shortest text on.
+
+    `longest_first`: the texts, from the longest on. Leaves in `posting_starts` where those of each element begin.
+    Those of one text are in the order of their places, as `note_posting` needs them: filled in from the last.
+    """
+    for row in longest_first:
         start, length = starts[row], starts[row + 1] - starts[row]
-        for place in range(prefix_length(length, half_threshold)):
+        for place in range(prefix_length(length, half_threshold) - 1, -1, -1):
             element = bags[start + place] & ELEMENT_MASK
-            posting = ends[element]
+            posting = posting_starts[element] - 1
             postings[posting, 0], postings[posting, 1], postings[posting, 2] = row, place, length
-            ends[element] = posting + 1
+            posting_starts[element] = posting
 
 
 @compiled
 def add_recent(bag, text, half_threshold, heads, recent, count):
     """Put a text's postings in front of their elements' lists of recent ones; return the new number of postings.
 
-    `heads`: per element its newest posting or -1; `recent`: (text, place, length, next older posting or -1).
+    `heads`: per element its newest posting or -1; `recent`: (text, place, length, next older posting or -1). The last
+    place comes first, so that the list has them in order.
     """
     length = len(bag)
-    for place in range(prefix_length(length, half_threshold)):
+    for place in range(prefix_length(length, half_threshold) - 1, -1, -1):
         element = bag[place] & ELEMENT_MASK
         recent[count, 0], recent[count, 1], recent[count, 2] = text, place, length
         recent[count, 3] = heads[element]
@@ -143,21 +179,25 @@ def add_recent(bag, text, half_threshold, heads, recent, count):
     return count
 
 
-@compiled
+@inlined
 def note_posting(text, place, length, own_place, own_length, half_threshold, matches, candidates, found):
-    """Count a shared element for `text`, unless too few elements are left behind; return the number of candidates."""
+    """Count a shared element for `text`, unless too few elements are left behind; return the number of candidates.
+
+    Where several elements of a text have fallen together, its postings come in the order of their places: then what is
+    counted is never less than what the bags have in common up to there.
+    """
+    needed = least(own_length + length, half_threshold) - 1 - min(own_length - own_place - 1, length - place - 1)
+    if min(own_place, place) < needed:
+        return found
     already = matches[text]
     if already == DEAD:
         return found
-    needed = least(own_length + length, half_threshold)
-    if already == 0:
-        if needed > length or needed > own_length:
-            return found
-        candidates[found] = text
-        found += 1
-    if already + 1 + min(own_length - own_place - 1, length - place - 1) >= needed:
+    if already >= needed:
+        if already == 0:
+            candidates[found] = text
+            found += 1
         matches[text] = already + 1
-    else:
+    elif already > 0:
         matches[text] = DEAD
     return found
 
@@ -251,7 +291,10 @@ def gather(
     for place in range(prefix_length(length, half_threshold)):
         element = own_bag[place] & ELEMENT_MASK
         if since == 0:
+            longest = longest_other(length, place, half_threshold)
             for posting in range(posting_starts[element], posting_starts[element + 1]):
+                if postings[posting, 2] > longest:
+                    break
                 found = note_posting(
                     postings[posting, 0], postings[posting, 1], postings[posting, 2],
                     place, length, half_threshold, matches, candidates, found,
