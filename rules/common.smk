@@ -17,7 +17,6 @@ from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.canonical import canonical, digest_folder
 from llamaduo.cluster.requests import (
-    billion_parameters,
     curation_minutes,
     grown,
     model_mb,
@@ -30,6 +29,7 @@ from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
 from llamaduo.errors import InputError
+from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.files import read_json, write_json
 from llamaduo.fingerprint import fingerprint
 from llamaduo.prefetch import is_prefetched

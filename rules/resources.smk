@@ -1,5 +1,5 @@
-"""What the steps ask for: memory in MB, run time in minutes. The arithmetic and its numbers are in the config's section
-`resources`; what a site allows, and where the steps go, is in its profile.
+"""What the steps ask for: memory in MB, run time in minutes. They follow from the sizes and speeds in the config's
+section `estimate`, and the margins in `resources`; what a site allows, and where the steps go, is in its profile.
 """
 
 # Which steps have run out of memory, and how often: their next attempt asks for more, which no other failure does.
@@ -52,7 +52,7 @@ def billions(wildcards):
 
 @functools.cache
 def sizes_of_models():
-    return {name: billion_parameters(name, model, CONFIG.resources) for name, model in CONFIG.models.items()}
+    return {name: billion_parameters(name, model, CONFIG.estimate) for name, model in CONFIG.models.items()}
 
 
 def pairs_of_chunks(wildcards):
@@ -87,24 +87,25 @@ def memory_of_dataset(wildcards):
 @within_limit
 def time_of_training(wildcards):
     training = CONFIG.training_for(wildcards.task, wildcards.model, int(wildcards.volume))
-    return training_minutes(billions(wildcards), int(wildcards.volume), training, CONFIG.resources)
+    return training_minutes(billions(wildcards), int(wildcards.volume), training, CONFIG.estimate, CONFIG.resources)
 
 
 @within_limit
 def time_of_responses(wildcards):
     inference = cycle_settings(wildcards, CONFIG.inference_for)
-    return response_minutes(billions(wildcards), inference.samples, inference.max_new_tokens, CONFIG.resources)
+    asked = inference.samples, inference.max_new_tokens
+    return response_minutes(billions(wildcards), *asked, CONFIG.estimate, CONFIG.resources)
 
 
 @within_limit
 def time_of_own_responses(wildcards):
-    calls = CONFIG.resources.test_prompts * CONFIG.inference.samples
+    calls = CONFIG.estimate.test_rows * CONFIG.inference.samples
     return service_minutes(calls, CONFIG.services[wildcards.service], CONFIG.resources)
 
 
 @within_limit
 def time_of_judging(wildcards):
-    calls = CONFIG.resources.test_prompts * CONFIG.inference.samples * CONFIG.judging.grades
+    calls = CONFIG.estimate.test_rows * CONFIG.inference.samples * CONFIG.judging.grades
     return service_minutes(calls, CONFIG.services[wildcards.judge], CONFIG.resources)
 
 

@@ -9,6 +9,7 @@ from typing import Literal
 
 import aiohttp
 from aiohttp import web
+from loopback import serving
 
 Moment = Literal["before", "after"]
 
@@ -60,27 +61,5 @@ class Gateway:
 def gateway(target: str) -> Iterator[Gateway]:
     """A gateway before the service at the address `target`."""
     made = Gateway(target)
-    loop = asyncio.new_event_loop()
-    ready, stop = threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        application = web.Application()
-        application.router.add_route("*", "/{path:.*}", made.handle)
-        # Whoever was killed is not waited for.
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.0, handler_cancellation=True)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        made.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        ready.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    ready.wait()
-    try:
+    with serving(made.handle, handler_cancellation=True) as made.address:
         yield made
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()

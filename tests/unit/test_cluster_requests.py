@@ -1,46 +1,20 @@
 """What steps ask a cluster for."""
 
-from pathlib import Path
-
 import pytest
 
 from llamaduo.cluster import requests
-from llamaduo.config.models import ModelSettings
+from llamaduo.config.estimate import EstimateSettings
 from llamaduo.config.resources import ResourceSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.training import TrainingSettings
 
-SETTINGS = ResourceSettings()
+ASSUMED, SETTINGS = EstimateSettings(), ResourceSettings()
 TRAINING = TrainingSettings()
-
-
-@pytest.mark.parametrize(
-    ("path", "billions"),
-    [
-        ("google/gemma-2b", 2),
-        ("mistralai/Mistral-7B-v0.3", 7),
-        ("meta-llama/Meta-Llama-3-8B", 8),
-        ("Qwen/Qwen2.5-0.5B-Instruct", 0.5),
-        ("someone/without-a-number", requests.ASSUMED_BILLIONS),
-    ],
-)
-def test_the_size_of_a_model_is_what_its_name_says(path: str, billions: float) -> None:
-    assert requests.billion_parameters("name", ModelSettings(path=path), SETTINGS) == billions
-
-
-def test_the_size_of_a_model_in_a_folder_is_that_of_its_weights(tmp_path: Path) -> None:
-    (tmp_path / "model.safetensors").write_bytes(b"\0" * 3_000_000)
-    assert requests.billion_parameters("name", ModelSettings(path=str(tmp_path)), SETTINGS) == pytest.approx(0.0015)
-
-
-def test_a_size_in_the_config_counts_first() -> None:
-    settings = ResourceSettings(billion_parameters={"name": 70})
-    assert requests.billion_parameters("name", ModelSettings(path="google/gemma-2b"), settings) == 70
 
 
 def test_time_grows_with_model_and_volume_and_a_small_training_asks_for_little() -> None:
     minutes = {
-        (size, volume): requests.training_minutes(size, volume, TRAINING, SETTINGS)
+        (size, volume): requests.training_minutes(size, volume, TRAINING, ASSUMED, SETTINGS)
         for size in (2, 8)
         for volume in (0, 1000, 256000)
     }
@@ -49,9 +23,18 @@ def test_time_grows_with_model_and_volume_and_a_small_training_asks_for_little()
     assert minutes[8, 256000] > 24 * 60
 
 
-def test_several_gpus_divide_the_time_of_training_but_not_of_starting() -> None:
-    alone, together = (requests.training_minutes(8, 100_000, TRAINING, SETTINGS, gpus) for gpus in (1, 4))
-    assert (together - SETTINGS.start_minutes) * 4 == pytest.approx(alone - SETTINGS.start_minutes, rel=0.01)
+def test_times_asked_for_follow_the_speeds_of_the_estimate_times_the_margin() -> None:
+    fast = EstimateSettings(training_teraflops=750, decoding_rate=30_000, load_minutes=0)
+    slow = EstimateSettings(training_teraflops=75, decoding_rate=3000, load_minutes=0)
+    twice = ResourceSettings(margin=2 * SETTINGS.margin)
+
+    def beyond_start(assumed: EstimateSettings, settings: ResourceSettings) -> list[int]:
+        training = requests.training_minutes(8, 100_000, TRAINING, assumed, settings)
+        responses = requests.response_minutes(8, 400, 1024, assumed, settings)
+        return [minutes - settings.start_minutes for minutes in (training, responses)]
+
+    assert beyond_start(slow, SETTINGS) == pytest.approx([10 * each for each in beyond_start(fast, SETTINGS)], rel=0.05)
+    assert beyond_start(slow, twice) == pytest.approx([2 * each for each in beyond_start(slow, SETTINGS)], rel=0.01)
 
 
 def test_the_time_of_calls_follows_the_limit_of_the_service() -> None:
@@ -61,7 +44,7 @@ def test_the_time_of_calls_follows_the_limit_of_the_service() -> None:
         )
         for limit in (50, 500)
     )
-    assert slow == SETTINGS.start_minutes + 120
+    assert slow == SETTINGS.start_minutes + 80 * SETTINGS.margin
     assert fast < slow
 
 

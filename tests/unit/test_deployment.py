@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import training_runs
 from tiny_models import build_tiny_model
 
 from llamaduo.config.models import ModelSettings
-from llamaduo.config.training import TrainingSettings
 from llamaduo.deployment.card import CardFacts
 from llamaduo.deployment.deploy import deploy
 from llamaduo.deployment.merge import compare
@@ -18,7 +18,6 @@ from llamaduo.schemas.coverage import COVERAGE
 from llamaduo.schemas.dataset import DATASET
 from llamaduo.schemas.metrics import METRICS
 from llamaduo.tables import write_rows
-from llamaduo.training.finetune import finetune
 
 
 def coverage(prefix: str) -> list[dict[str, Any]]:
@@ -69,14 +68,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def train(artifacts: Path, model: ModelSettings, method: str, folder: Path) -> Path:
     settings = {"method": method, "max_steps": 6, "learning_rate": 1e-2, "activation_checkpointing": False}
-    finetune(
-        dataset=artifacts / "dataset.parquet",
-        model=model,
-        settings=TrainingSettings.model_validate(settings),
-        adapter=folder / "adapter",
-        training=folder / "training.parquet",
-        state=folder / "state",
-    )
+    training_runs.train(folder, artifacts / "dataset.parquet", model, settings)
     return folder / "adapter"
 
 

@@ -15,7 +15,6 @@ from llamaduo.errors import InputError
 from llamaduo.estimate.calls import CallSize, call_sizes
 from llamaduo.estimate.data import read_data
 from llamaduo.estimate.measured import read_measured
-from llamaduo.estimate.models import billions
 from llamaduo.estimate.notes import notes
 from llamaduo.estimate.pilot import pilot
 from llamaduo.estimate.privacy import sent
@@ -86,18 +85,6 @@ def test_rows_that_are_on_this_machine_count_and_others_are_assumed(tmp_path: Pa
     assert found.response_tokens == pytest.approx(10, abs=1)
     assert (len(assumed.train), len(assumed.test), assumed.assumed) == (330, 20, True)
     assert assumed.response_tokens == 150
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [("google/gemma-2b", 2), ("meta-llama/Meta-Llama-3-8B", 8), ("org/tiny-0.5b-it", 0.5), ("org/some-model", 7)],
-)
-def test_a_models_size_is_read_from_its_name_or_assumed_or_set(path: str, expected: float) -> None:
-    config = validate(small(models={"one": {"path": path}}), "my.yaml")
-    own = config.estimate.model_copy(update={"parameters": {"one": 3.5}})
-
-    assert billions("one", config.models["one"], config.estimate) == expected
-    assert billions("one", config.models["one"], own) == 3.5
 
 
 def test_the_text_says_what_goes_where_and_what_is_assumed(tmp_path: Path) -> None:

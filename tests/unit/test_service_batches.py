@@ -1,97 +1,39 @@
-"""Batches at the three vendors, with their real SDKs over HTTP: what is asked in them is answered once, come what may.
+"""Batches at the three vendors, with their real SDKs over HTTP: what is asked in them is answered once.
 
-The simulated service counts what it answered, and every such answer is paid for. It runs apart from the processes that
-are killed.
+The simulated service counts what it answered, and every such answer is paid for.
 """
 
 import json
-import shutil
-import signal
 import subprocess
 import sys
-import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
+from batch_runs import (
+    ANSWERS,
+    VENDORS,
+    asked_online,
+    in_a_process,
+    open_batches_at,
+    records,
+    run_to_the_end,
+    served,
+    simulated,
+    step_of,
+)
 from batch_step import CONTENTS, REPLICATES, STEP, as_it_is, in_batches, requests, settings, wait_for
 from gateway import gateway
 from pydantic import ValidationError
 
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.config.simulation import Simulation
 from llamaduo.errors import InputError, ServiceError
 from llamaduo.service import identity
 from llamaduo.service.batches.asking import ONLINE_CALLS, InBatches
 from llamaduo.service.batches.planning import grouped
-from llamaduo.service.batches.records import Step
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Unacceptable
-from llamaduo.simulated.log import Served, count_served
-from llamaduo.simulated.server import running
-
-ANSWERS = CONTENTS * REPLICATES
-VENDORS = ("openai", "anthropic", "gemini")
-CREATE = {
-    "openai": "/v1/batches",
-    "anthropic": "/v1/messages/batches",
-    "gemini": "/v1beta/models/m:batchGenerateContent",
-}
-UPLOAD = {"openai": "/v1/files", "gemini": "/upload/v1beta/files"}
-RESULTS = {
-    "openai": "/v1/files/.*/content",
-    "anthropic": "/v1/messages/batches/.*/results",
-    "gemini": "/v1beta/files/.*:download",
-}
-
-
-@contextmanager
-def simulated(folder: Path, **settings: Any) -> Iterator[str]:
-    with running(Simulation.model_validate({"log": str(folder / "served.jsonl"), **settings})) as address:
-        yield address
-
-
-def served(folder: Path) -> Served:
-    return count_served(folder / "served.jsonl")
-
-
-def records(folder: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (folder / "journal.jsonl").read_text().splitlines()]
-
-
-def run_to_the_end(service: ServiceSettings, folder: Path) -> dict[str, str]:
-    """Submit, wait and collect; the answers' texts by the journal's keys."""
-    in_batches(service, folder).submit()
-    wait_for(service, folder)
-    in_batches(service, folder).collect("collecting")
-    return {record["key"]: record["answer"]["text"] for record in records(folder)}
-
-
-def asked_online(service: ServiceSettings, folder: Path) -> dict[str, str]:
-    """The same questions asked one by one."""
-    online = service.model_copy(update={"mode": "online", "samples_per_call": 1})
-    outcomes = ask_all("grader", online, requests(), as_it_is, folder / "online.jsonl", "online")
-    keys = [identity.key(online, request, 0) for request in requests()]
-    return {key: outcome.answers[0].text for key, outcome in zip(keys, outcomes, strict=True)}
-
-
-def step_of(folder: Path) -> Step:
-    return Step(folder / "batches" / STEP)
-
-
-def open_batches_at(address: str, provider: str) -> list[dict[str, Any]]:
-    """The batches that the service knows, as it lists them."""
-    path = {"openai": "/v1/batches", "anthropic": "/v1/messages/batches", "gemini": "/v1beta/batches"}[provider]
-    headers = {"Authorization": "Bearer k", "x-api-key": "k", "x-goog-api-key": "k"}
-    request = urllib.request.Request(f"{address}{path}?limit=1000&pageSize=1000", headers=headers)
-    with urllib.request.urlopen(request) as response:
-        page = json.load(response)
-    return list(page.get("data") or page.get("operations") or [])
-
 
 # The way of an answer
 
@@ -209,99 +151,6 @@ def test_ids_of_calls_tell_nothing_of_their_content(tmp_path: Path) -> None:
     assert ids == keys
 
 
-# Kills
-
-
-def killed(phase: str, address: str, provider: str, folder: Path) -> subprocess.Popen[bytes]:
-    program = Path(__file__).with_name("batch_step.py")
-    scripts = str(Path(__file__).parents[2] / "scripts")
-    return subprocess.Popen(
-        [sys.executable, str(program), phase, address, provider, str(folder)],
-        env={"PYTHONPATH": scripts, "PATH": ""},
-        stderr=subprocess.DEVNULL,
-    )
-
-
-@pytest.mark.parametrize(
-    ("provider", "path", "moment"),
-    [
-        ("openai", UPLOAD["openai"], "after"),
-        ("openai", CREATE["openai"], "before"),
-        ("openai", CREATE["openai"], "after"),
-        ("anthropic", CREATE["anthropic"], "before"),
-        ("anthropic", CREATE["anthropic"], "after"),
-        ("gemini", UPLOAD["gemini"], "after"),
-        ("gemini", CREATE["gemini"], "after"),
-    ],
-)
-def test_a_kill_while_submitting_neither_loses_nor_doubles_a_batch(
-    provider: str, path: str, moment: Any, tmp_path: Path
-) -> None:
-    with simulated(tmp_path) as address, gateway(address) as way:
-        way.hold("POST", path, moment)
-        process = killed("submit", way.address, provider, tmp_path)
-        way.wait_until_held()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-        answers = run_to_the_end(settings(address, provider), tmp_path)
-
-        assert len(open_batches_at(address, provider)) == 1
-        assert (served(tmp_path).answered, served(tmp_path).repeated) == (ANSWERS, 0)
-    assert len(answers) == ANSWERS
-
-
-@pytest.mark.parametrize("provider", VENDORS)
-def test_a_kill_while_fetching_loses_nothing(provider: str, tmp_path: Path) -> None:
-    with simulated(tmp_path) as address, gateway(address) as way:
-        in_batches(settings(address, provider), tmp_path).submit()
-        way.hold("GET", RESULTS[provider], "after")
-        process = killed("wait", way.address, provider, tmp_path)
-        way.wait_until_held()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-        answers = run_to_the_end(settings(address, provider), tmp_path)
-
-        assert (served(tmp_path).answered, served(tmp_path).repeated) == (ANSWERS, 0)
-    assert len(answers) == ANSWERS
-
-
-def test_a_kill_between_the_journal_and_the_note_that_all_is_collected_doubles_no_record(tmp_path: Path) -> None:
-    with simulated(tmp_path) as address:
-        service = settings(address, "openai")
-        in_batches(service, tmp_path).submit()
-        wait_for(service, tmp_path)
-        shutil.copytree(tmp_path / "batches", tmp_path / "before")
-        in_batches(service, tmp_path).collect("collecting")
-        kept = records(tmp_path)
-        shutil.rmtree(tmp_path / "batches")
-        (tmp_path / "before").rename(tmp_path / "batches")
-
-        in_batches(service, tmp_path).collect("collecting")
-
-    assert records(tmp_path) == kept
-    assert not step_of(tmp_path).open_batches()
-
-
-def test_anothers_batch_of_the_same_size_is_told_apart_by_its_calls(tmp_path: Path) -> None:
-    """Anthropic's batches have no names: after a kill one may be taken for ours that another workflow has made."""
-    with simulated(tmp_path) as address, gateway(address) as way:
-        way.hold("POST", CREATE["anthropic"], "before")
-        process = killed("submit", way.address, "anthropic", tmp_path)
-        way.wait_until_held()
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-        other = settings(address, "anthropic", model="another")
-        in_batches(other, tmp_path / "other").submit()
-
-        answers = run_to_the_end(settings(address, "anthropic"), tmp_path)
-
-        assert len(open_batches_at(address, "anthropic")) == 2
-        assert served(tmp_path).repeated == 0
-    assert len(answers) == ANSWERS
-
-
 # Changes of mind, mistakes and money
 
 
@@ -370,7 +219,7 @@ def test_a_batch_that_may_cost_more_than_the_budget_has_left_is_not_submitted(tm
 def test_one_process_asks_the_vendor_for_all_that_wait(tmp_path: Path) -> None:
     with simulated(tmp_path, batches={"seconds": 1.0}) as address, gateway(address) as way:
         in_batches(settings(address, "openai"), tmp_path).submit()
-        waiting = [killed("wait", way.address, "openai", tmp_path) for _ in range(2)]
+        waiting = [in_a_process("wait", way.address, "openai", tmp_path) for _ in range(2)]
 
         assert [process.wait(60) for process in waiting] == [0, 0]
 

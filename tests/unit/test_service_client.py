@@ -1,6 +1,5 @@
-"""Asking a service many things: order, journal, retries, re-asking, limits, outages."""
+"""Asking a service many things: order, journal, asking again for what is not acceptable, kills."""
 
-import json
 import os
 import signal
 import subprocess
@@ -11,52 +10,22 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from asking import MOST_TOKENS, answering_server, ask, echo, lines, question, service_at, whole
 from vendor_server import Reaction, Received, VendorServer, vendor_server
 
-from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.errors import InputError, ServiceError
+from llamaduo.config.services import ServiceSettings
+from llamaduo.errors import InputError
 from llamaduo.lease import LeaseHeld, lease
-from llamaduo.messages import Message
 from llamaduo.service.client import ask_all
-from llamaduo.service.interface import Answer, Outcome, Request, Unacceptable
+from llamaduo.service.interface import Answer, Unacceptable
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 
 
 @pytest.fixture
 def server() -> Iterator[VendorServer]:
-    with vendor_server() as running:
-        running.react = lambda request, number: Reaction(text=echo(request))
+    with answering_server() as running:
         yield running
-
-
-def echo(request: Received) -> str:
-    """The question and the replicate it was asked for: what a well-behaved server answers here."""
-    return f"{request.body['messages'][0]['content']} {request.headers.get('x-llamaduo-replicate')}"
-
-
-def service_at(address: str, **settings: object) -> ServiceSettings:
-    described = {"provider": "openai", "model": "m", "simulated": True, "base_url": address, **settings}
-    return ServiceSettings.model_validate(described)
-
-
-def question(text: str, replicate: int = 0, schema: dict | None = None) -> Request:
-    return Request((Message(role="user", content=text),), schema, Generation(), replicate)
-
-
-def as_it_is(answer: Answer) -> str:
-    return answer.text
-
-
-def ask(
-    server: VendorServer, tmp_path: Path, requests: list[Request], accept=as_it_is, **settings: object
-) -> list[Outcome[str]]:
-    service = service_at(server.address, **settings)
-    return ask_all("s", service, requests, accept, tmp_path / "journal.jsonl", "asking")
-
-
-def lines(tmp_path: Path) -> list[dict]:
-    return [json.loads(line) for line in (tmp_path / "journal.jsonl").read_text().splitlines()]
 
 
 def test_outcomes_come_in_the_order_of_the_requests(server: VendorServer, tmp_path: Path) -> None:
@@ -101,7 +70,7 @@ def test_with_a_full_journal_neither_a_key_nor_a_service_is_needed(
 
     service = service_at(address, simulated=False, api_key_variable="MY_KEY")
 
-    assert ask_all("s", service, [question("q")], as_it_is, tmp_path / "journal.jsonl", "asking") == first
+    assert ask_all("s", service, [question("q")], whole, tmp_path / "journal.jsonl", "asking") == first
 
 
 @pytest.mark.parametrize(
@@ -137,7 +106,7 @@ def test_a_journals_line_holds_the_whole_request_and_answer_but_no_key(
         "model": "m",
         "messages": [{"role": "user", "content": "q"}],
         "schema": SCHEMA,
-        "generation": {"temperature": 1.0, "max_tokens": 4096},
+        "generation": {"temperature": 1.0, "max_tokens": MOST_TOKENS},
         "replicate": 4,
         "attempt": 0,
     }
@@ -204,14 +173,14 @@ def test_what_earlier_journals_hold_is_neither_asked_again_nor_copied(server: Ve
     questions = [question(f"q{number}") for number in range(6)]
     journals = [tmp_path / f"{name}.jsonl" for name in ("one", "two", "three", "missing")]
     for journal, asked in zip(journals, (questions[:2], questions[2:4]), strict=False):
-        ask_all("s", service, asked, as_it_is, journal, "asking")
+        ask_all("s", service, asked, whole, journal, "asking")
     # given that another process is just writing to the second one
     with journals[1].open("ab") as file:
         file.write(b'{"answer":{"text":"hal')
     before = [journal.read_bytes() for journal in journals[:2]]
 
     with lease(journals[1], "the journal"):
-        outcomes = ask_all("s", service, questions, as_it_is, journals[2], "asking", [*journals[:2], journals[3]])
+        outcomes = ask_all("s", service, questions, whole, journals[2], "asking", [*journals[:2], journals[3]])
 
     assert [outcome.value for outcome in outcomes] == [f"q{number} 0.0" for number in range(6)]
     assert len(server.received) == 6
@@ -256,126 +225,19 @@ def test_an_error_of_the_readers_own_is_no_reason_to_ask_again(server: VendorSer
     assert len(lines(tmp_path)) == 1
 
 
-@pytest.mark.parametrize(
-    "fault",
-    [
-        pytest.param(Reaction(status=429, headers={"Retry-After": "0.01"}), id="rate limit"),
-        pytest.param(Reaction(status=500), id="server error"),
-        pytest.param(Reaction(cut="length"), id="dropped"),
-        pytest.param(Reaction(cut="end"), id="dropped, unknown length"),
-        pytest.param(Reaction(delay=3.0), id="timeout"),
-    ],
-)
-def test_what_may_pass_is_sent_again(fault: Reaction, server: VendorServer, tmp_path: Path) -> None:
-    seen: Counter[str] = Counter()
-
-    def react(request: Received, number: int) -> Reaction:
-        text = echo(request)
-        seen[text] += 1
-        return fault if seen[text] == 1 else Reaction(text=text)
-
-    server.react = react
-
-    outcomes = ask(server, tmp_path, [question("a"), question("b")], timeout_seconds=1.5)
-
-    assert [outcome.value for outcome in outcomes] == ["a 0.0", "b 0.0"]
-    assert [len(outcome.answers) for outcome in outcomes] == [1, 1]
-    assert len(lines(tmp_path)) == 2
-    assert set(seen.values()) == {2}
-
-
-def test_retry_after_is_honoured_by_every_request(server: VendorServer, tmp_path: Path) -> None:
-    times: list[float] = []
-
-    def react(request: Received, number: int) -> Reaction:
-        times.append(time.monotonic())
-        return Reaction(status=429, headers={"Retry-After": "1"}) if number == 0 else Reaction(text="ok")
-
-    server.react = react
-
-    ask(server, tmp_path, [question("a"), question("b"), question("c")], concurrency=1)
-
-    assert times[1] - times[0] >= 1
-    assert len(times) == 4
-
-
-def test_a_wait_longer_than_a_program_should_hold_its_place_ends_it(server: VendorServer, tmp_path: Path) -> None:
-    server.react = lambda request, number: Reaction(status=429, text="tomorrow", headers={"Retry-After": "86400"})
-
-    with pytest.raises(ServiceError, match="tomorrow"):
-        ask(server, tmp_path, [question("a")])
-
-    assert len(server.received) == 1
-
-
-def test_a_lasting_outage_ends_in_one_line_and_keeps_what_was_answered(server: VendorServer, tmp_path: Path) -> None:
-    def react(request: Received, number: int) -> Reaction:
-        return Reaction(text=echo(request)) if number < 3 else Reaction(status=503, text="down")
-
-    server.react = react
-    requests = [question(f"q{i}") for i in range(10)]
-
-    with pytest.raises(ServiceError, match=r"service s .*down.*retries: 1") as raised:
-        ask(server, tmp_path, requests, concurrency=1, retries=1)
-    assert "\n" not in str(raised.value)
-    assert len(lines(tmp_path)) == 3
-    assert len(server.received) == 5
-
-    server.react = lambda request, number: Reaction(text=echo(request))
-    outcomes = ask(server, tmp_path, requests)
-
-    assert [outcome.value for outcome in outcomes] == [f"q{i} 0.0" for i in range(10)]
-    assert len(server.received) == 12
-
-
-@pytest.mark.parametrize(("status", "words"), [(401, "API key"), (404, "model 'm'"), (400, "temperature is bad")])
-def test_what_cannot_get_better_ends_at_once_but_keeps_the_calls_in_flight(
-    status: int, words: str, server: VendorServer, tmp_path: Path
-) -> None:
-    def react(request: Received, number: int) -> Reaction:
-        if echo(request).startswith("bad"):
-            return Reaction(status=status, text="temperature is bad", delay=0.2)
-        return Reaction(text=echo(request), delay=0.6)
-
-    server.react = react
-    requests = [question("bad"), *(question(f"q{i}") for i in range(20))]
-
-    with pytest.raises(InputError, match=words):
-        ask(server, tmp_path, requests, concurrency=4)
-
-    assert len(server.received) == 4
-    assert len(lines(tmp_path)) == 3  # paid for, so awaited
-
-
 def test_a_missing_key_names_the_variables(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for variable in ("ANTHROPIC_API_KEY", "SERVICE_LLM_API_KEY"):
         monkeypatch.delenv(variable, raising=False)
     service = ServiceSettings(provider="anthropic", model="m")
 
     with pytest.raises(InputError, match=r"service s: .*ANTHROPIC_API_KEY or SERVICE_LLM_API_KEY"):
-        ask_all("s", service, [question("q")], as_it_is, tmp_path / "journal.jsonl", "asking")
-
-
-def test_no_more_are_in_flight_than_allowed(server: VendorServer, tmp_path: Path) -> None:
-    server.react = lambda request, number: Reaction(delay=0.05)
-
-    ask(server, tmp_path, [question(f"q{i}") for i in range(12)], concurrency=3)
-
-    assert server.most_in_flight == 3
-
-
-def test_no_more_are_sent_per_minute_than_allowed(server: VendorServer, tmp_path: Path) -> None:
-    start = time.monotonic()
-
-    ask(server, tmp_path, [question(f"q{i}") for i in range(11)], requests_per_minute=600)
-
-    assert time.monotonic() - start >= 10 * 60 / 600
+        ask_all("s", service, [question("q")], whole, tmp_path / "journal.jsonl", "asking")
 
 
 def test_two_never_work_on_one_journal(server: VendorServer, tmp_path: Path) -> None:
     def accept(answer: Answer) -> str:
         with pytest.raises(LeaseHeld, match=f"process {os.getpid()}"):
-            ask_all("s", service_at(server.address), [question("q")], as_it_is, tmp_path / "journal.jsonl", "second")
+            ask_all("s", service_at(server.address), [question("q")], whole, tmp_path / "journal.jsonl", "second")
         return "tried"
 
     # The second would need a loop of its own, but is turned away before it comes to that.

@@ -4,31 +4,29 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+import training_runs
 from tiny_models import build_tiny_model
+from training_runs import write_dataset
 
 from llamaduo.canonical import digest_folder
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.errors import InputError
 from llamaduo.lease import LeaseHeld
-from llamaduo.schemas.dataset import DATASET
 from llamaduo.schemas.training import TRAINING
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.tables import read_rows
 from llamaduo.training.continuation import UNFINISHED_STATUS, advance, begin, is_hopeless, read, record_of, recorded
 from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job
-from llamaduo.training.finetune import finetune
 from llamaduo.training.memory import Footprint
 from llamaduo.training.model import start
 from llamaduo.training.processes import check_processes
 
-PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
 SETTINGS: dict[str, Any] = {
     "method": "lora",
     "max_steps": 6,
@@ -45,29 +43,18 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> ModelSettings:
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "dataset.parquet"
-    rows = [
-        {
-            "messages": [
-                {"role": "user", "content": f"What team takes ticket {number}? {'It is late. ' * (number % 5)}"},
-                {"role": "assistant", "content": f"team: {('billing', 'hardware')[number % 2]}"},
-            ],
-            "category": "Support",
-            "origin": "train",
-            "prompt_id": str(number),
-        }
+    pairs = [
+        (
+            f"What team takes ticket {number}? {'It is late. ' * (number % 5)}",
+            f"team: {('billing', 'hardware')[number % 2]}",
+        )
         for number in range(30)
     ]
-    write_rows(path, rows, DATASET)
-    return path
+    return write_dataset(tmp_path_factory.mktemp("data") / "dataset.parquet", pairs)
 
 
-def command(folder: Path, dataset: Path, model: ModelSettings, *options: str, **keys: Any) -> list[str]:
-    return [
-        *(sys.executable, str(PROGRAM), "--dataset", str(dataset), "--model", model.model_dump_json()),
-        *("--settings", json.dumps({**SETTINGS, **keys}), "--adapter", str(folder / "adapter")),
-        *("--training", str(folder / "training.parquet"), "--state", str(folder / "state"), *options),
-    ]
+def command(folder: Path, dataset: Path, model: ModelSettings, *options: str) -> list[str]:
+    return [*training_runs.command(folder, dataset, model, SETTINGS), *options]
 
 
 def run(command: list[str]) -> subprocess.CompletedProcess[str]:
@@ -81,16 +68,7 @@ def environment() -> dict[str, str]:
 def train(
     folder: Path, dataset: Path, model: ModelSettings, time_limit: float | None = None, **keys: Any
 ) -> list[dict[str, Any]]:
-    finetune(
-        dataset=dataset,
-        model=model,
-        settings=TrainingSettings.model_validate({**SETTINGS, **keys}),
-        adapter=folder / "adapter",
-        training=folder / "training.parquet",
-        state=folder / "state",
-        time_limit=time_limit,
-    )
-    return read_rows(folder / "training.parquet", TRAINING)
+    return training_runs.train(folder, dataset, model, {**SETTINGS, **keys}, time_limit=time_limit)
 
 
 @pytest.fixture(scope="module")

@@ -6,31 +6,28 @@ import random
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import training_runs
 from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny_model
+from training_runs import write_dataset
 
 from llamaduo.canonical import digest_folder
 from llamaduo.chat import load_tokenizer, prompt_ids
 from llamaduo.config.models import ModelSettings
-from llamaduo.config.training import TrainingSettings
 from llamaduo.deployment.merge import merge
 from llamaduo.errors import InputError
 from llamaduo.lease import LeaseHeld, lease
 from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.training import TRAINING
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.tables import read_rows
 from llamaduo.training.deadline import Unfinished
-from llamaduo.training.finetune import finetune
 from llamaduo.training.model import start
 from llamaduo.weights import load_causal, load_with_adapter
 
-PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"
 SETTINGS: dict[str, Any] = {
     "batch_size": 4,
     "gradient_accumulation": 2,
@@ -51,21 +48,10 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, ModelSettings]
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("data") / "dataset.parquet"
-    rows = [
-        {
-            "messages": [
-                {"role": "user", "content": f"What team takes ticket {number}?"},
-                {"role": "assistant", "content": f"team: {TEAMS[number % 3]} | priority: low"},
-            ],
-            "category": "Support",
-            "origin": "train",
-            "prompt_id": str(number),
-        }
-        for number in range(40)
+    pairs = [
+        (f"What team takes ticket {number}?", f"team: {TEAMS[number % 3]} | priority: low") for number in range(40)
     ]
-    write_rows(path, rows, DATASET)
-    return path
+    return write_dataset(tmp_path_factory.mktemp("data") / "dataset.parquet", pairs)
 
 
 def train(
@@ -76,17 +62,9 @@ def train(
     time_limit: float | None = None,
     **keys: Any,
 ) -> tuple[Path, list[dict[str, Any]]]:
-    finetune(
-        dataset=dataset,
-        model=model,
-        settings=TrainingSettings.model_validate({**SETTINGS, **keys}),
-        adapter=folder / "adapter",
-        training=folder / "training.parquet",
-        state=folder / "state",
-        warm_start=warm_start,
-        time_limit=time_limit,
-    )
-    return folder / "adapter", read_rows(folder / "training.parquet", TRAINING)
+    options = {"warm_start": warm_start, "time_limit": time_limit}
+    rows = training_runs.train(folder, dataset, model, {**SETTINGS, **keys}, **options)
+    return folder / "adapter", rows
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -265,10 +243,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
 
     killed = tmp_path / "killed"
     settings = {**SETTINGS, **keys, "checkpoint_minutes": 0}
-    command = [sys.executable, str(PROGRAM), "--dataset", str(dataset)]
-    command += ["--model", models["mistral"].model_dump_json(), "--settings", json.dumps(settings)]
-    command += ["--adapter", str(killed / "adapter"), "--training", str(killed / "training.parquet")]
-    command += ["--state", str(killed / "state")]
+    command = training_runs.command(killed, dataset, models["mistral"], settings)
     with subprocess.Popen(command, stderr=subprocess.PIPE, env={**os.environ, "OMP_NUM_THREADS": "1"}) as process:
         deadline = time.monotonic() + 120
         step = random.randint(2, 10)

@@ -2,13 +2,13 @@
 
 import asyncio
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from aiohttp import web
+from loopback import serving
 
 
 @dataclass
@@ -125,27 +125,5 @@ def error(path: str, reaction: Reaction) -> dict[str, Any]:
 @contextmanager
 def vendor_server() -> Iterator[VendorServer]:
     server = VendorServer()
-    loop = asyncio.new_event_loop()
-    ready = threading.Event()
-    stop = asyncio.Event()
-
-    async def serve() -> None:
-        application = web.Application()
-        application.router.add_post("/{path:.*}", server.handle)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.0)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        server.address = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        ready.set()
-        await stop.wait()
-        await runner.cleanup()
-
-    thread = threading.Thread(target=loop.run_until_complete, args=(serve(),), daemon=True)
-    thread.start()
-    ready.wait()
-    try:
+    with serving(server.handle) as server.address:
         yield server
-    finally:
-        loop.call_soon_threadsafe(stop.set)
-        thread.join()
-        loop.close()

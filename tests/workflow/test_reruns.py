@@ -92,6 +92,8 @@ def test_addresses_limits_and_pace_rerun_nothing(finished: Workspace) -> None:
     finished.change("services.writer.timeout_seconds", 7)
     finished.change("training.checkpoint_minutes", 1)
     finished.change("inference.batch_tokens", 512)
+    finished.change("estimate", {"training_teraflops": 20, "billion_parameters": {"gemma": 70}})
+    finished.change("resources", {"margin": 3, "memory_growth": 2})
 
     assert finished.plan("sweep") == {}
 

@@ -38,7 +38,8 @@ def test_a_plan_lists_steps_and_gpu_hours_within_the_sites_limits(fresh: Workspa
 
 
 def test_several_gpus_are_asked_for_by_the_second_profile(fresh: Workspace) -> None:
-    fresh.change("resources", {"billion_parameters": {"gemma": 2, "llama": 70}, "start_minutes": 60})
+    fresh.change("estimate", {"billion_parameters": {"gemma": 2, "llama": 70}})
+    fresh.change("resources", {"start_minutes": 60})
 
     _, one = dry_run(fresh)
     status, several = dry_run(fresh, *SEVERAL_GPUS, site={"gpus": {"gemma": 1, "llama": 4}})

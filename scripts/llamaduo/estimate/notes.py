@@ -7,7 +7,7 @@ from llamaduo.config import prices
 from llamaduo.config.root import Config
 from llamaduo.estimate.calls import Sizes
 from llamaduo.estimate.data import TaskData
-from llamaduo.estimate.models import billions
+from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.estimate.table import added
 from llamaduo.estimate.work import Work
 from llamaduo.report.calls import read_calls
@@ -43,9 +43,10 @@ def notes(
             f"Assumed answers: as long as the references, and {settings.grade_tokens} tokens per metric of a grade; a "
             "model that thinks first is charged for that too. `snakemake pilot` measures both."
         )
-    known = ", ".join(f"{name} {billions(name, model, settings):.3g}" for name, model in config.models.items())
+    models = {name: billion_parameters(name, model, settings) for name, model in config.models.items()}
+    known = ", ".join(f"{name} {size:.3g}" for name, size in models.items())
     found.append(
-        f"GPU hours: fine-tuning at {settings.training_tflops:g} TFLOP/s, decoding at {settings.decoding_rate:g} "
+        f"GPU hours: fine-tuning at {settings.training_teraflops:g} TFLOP/s, decoding at {settings.decoding_rate:g} "
         f"tokens/s over the model's size, {settings.load_minutes:g} minutes of loading; sizes in 10^9 parameters: "
         f"{known}. All of `estimate` in the config can be set."
     )

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 from llamaduo.config.root import WITHOUT_GENERATOR, Config
-from llamaduo.estimate import models
 from llamaduo.estimate.calls import Sizes, dollars_of
 from llamaduo.estimate.data import TaskData
+from llamaduo.estimate.gpu_hours import decoding_hours, loading_hours, training_hours
+from llamaduo.estimate.model_size import billion_parameters, training_bytes, weights_bytes
 from llamaduo.synthesis.chunks import MOST_OVERSHOOT, calls_before, first_chunks, most_chunks
 
 Bound = Literal["lower", "upper"]
@@ -125,30 +126,28 @@ class _Plan:
     def local(self, model: str, loaded: set[str]) -> Iterator[Line]:
         """Training and responding of one local LLM. `loaded`: models whose weights are counted already."""
         config, settings = self._config, self._config.estimate
-        size = models.billions(model, config.models[model], settings)
+        size = billion_parameters(model, config.models[model], settings)
         if model not in loaded:
             loaded.add(model)
-            yield Line("weights of models", "", model, disk=models.weights_bytes(size))
+            yield Line("weights of models", "", model, disk=weights_bytes(size))
         cycles = self._cycles(model)
         hours = disk = 0.0
         for _, volume in cycles:
             training = config.training_for(self._task, model, volume)
-            own = len(self._data.train) if training.include_train else 0
-            row = min(self._data.row_tokens, training.max_length)
-            hours += models.training_hours(size, (own + volume) * row, training, settings)
-            disk += models.training_bytes(size, training)
+            hours += training_hours(size, len(self._data.train), volume, self._data.row_tokens, training, settings)
+            disk += training_bytes(size, training)
         if cycles:
             yield Line("fine-tuning", self._task, model, jobs=len(cycles), gpu_hours=hours, disk=disk)
         answered = len(cycles) + self._as_it_is(model)
         tokens = len(self._data.test) * config.inference.samples * self._data.response_tokens
-        hours = answered * models.decoding_hours(size, tokens, settings)
+        hours = answered * decoding_hours(size, tokens, settings)
         disk = answered * tokens * BYTES_PER_TOKEN * 3  # prompt and reference stand beside each response
         yield Line("responding", self._task, model, jobs=answered, gpu_hours=hours, disk=disk)
         if cycles:
             # Every run may converge, if only after its last volume, and what converges is deployed.
             runs = len(self._config.tasks[self._task].generators)
-            load = runs * settings.load_minutes / 60
-            disk = runs * models.weights_bytes(size)
+            load = runs * loading_hours(settings)
+            disk = runs * weights_bytes(size)
             yield Line("deployment", self._task, model, jobs=runs, gpu_hours=load, disk=disk)
 
     def baseline(self, name: str) -> Line:

@@ -9,17 +9,14 @@ from datetime import UTC, datetime, timedelta
 
 from aiohttp import web
 
-from llamaduo.simulated.batches.store import Body, Line, SimulatedBatch, Store, jsonl, lower, wrong_ids
-from llamaduo.simulated.protocols.interface import Problem, WireProtocol
+from llamaduo.simulated.batches.endpoints import BatchEndpoints
+from llamaduo.simulated.batches.store import Body, Line, SimulatedBatch, jsonl, lower, wrong_ids
 
 WINDOW = timedelta(hours=24)
 
 
-class AnthropicBatchRoutes:
-    """The endpoints for the batches in a `store`."""
-
-    def __init__(self, store: Store, protocol: WireProtocol) -> None:
-        self._store, self._protocol = store, protocol
+class AnthropicBatches(BatchEndpoints):
+    """A batch with its calls in it, then its results."""
 
     def routes(self) -> list[web.RouteDef]:
         return [
@@ -37,22 +34,18 @@ class AnthropicBatchRoutes:
         lines = [Line(value["custom_id"], value["params"], value.get("replicate", "")) for value in values]
         batch = SimulatedBatch(f"msgbatch_{uuid.uuid4().hex}", lines, lower(request.headers))
         self._store.start(batch)
-        return web.json_response(_batch(batch, request))
+        return web.json_response(self._shown(batch, request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         shown, more = self._store.page(request.query.get("after_id"), request.query.get("limit"))
         return web.json_response(
             {
-                "data": [_batch(batch, request) for batch in shown],
+                "data": [self._shown(batch, request) for batch in shown],
                 "has_more": more,
                 "first_id": shown[0].id if shown else None,
                 "last_id": shown[-1].id if shown else None,
             }
         )
-
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        return web.json_response(_batch(batch, request)) if batch else self._refused("not_found", "no such batch")
 
     async def _results(self, request: web.Request) -> web.StreamResponse:
         batch = self._store.batches.get(request.match_info["batch"])
@@ -61,19 +54,11 @@ class AnthropicBatchRoutes:
         content = jsonl(_line(line) for line in reversed(batch.lines))
         return web.Response(body=content, content_type="application/x-jsonl")
 
-    async def _cancel(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        if batch is None:
-            return self._refused("not_found", "no such batch")
-        self._store.cancel(batch)
-        return web.json_response(_batch(batch, request))
-
-    def _refused(self, problem: Problem, message: str) -> web.Response:
-        refusal = self._protocol.refusal(problem, message)
-        return web.json_response(refusal.body, status=refusal.status)
+    def _shown(self, batch: SimulatedBatch, request: web.Request) -> Body:
+        return _batch(batch, request.host)
 
 
-def _batch(batch: SimulatedBatch, request: web.Request) -> Body:
+def _batch(batch: SimulatedBatch, host: str) -> Body:
     has_ended = batch.state != "under way"
     counts = {
         "processing": 0 if has_ended else len(batch.lines),
@@ -92,7 +77,7 @@ def _batch(batch: SimulatedBatch, request: web.Request) -> Body:
         "expires_at": (batch.created + WINDOW).isoformat(),
         "archived_at": None,
         "cancel_initiated_at": None,
-        "results_url": f"http://{request.host}/v1/messages/batches/{batch.id}/results" if has_ended else None,
+        "results_url": f"http://{host}/v1/messages/batches/{batch.id}/results" if has_ended else None,
     }
 
 

@@ -5,15 +5,16 @@ import uuid
 
 from aiohttp import web
 
+from llamaduo.simulated.batches.endpoints import BatchEndpoints
 from llamaduo.simulated.batches.store import Body, Line, SimulatedBatch, Store, jsonl, lower
-from llamaduo.simulated.protocols.interface import Problem, WireProtocol
+from llamaduo.simulated.protocols.interface import WireProtocol
 
 
-class GeminiBatchRoutes:
-    """The endpoints for the batches in a `store`."""
+class GeminiBatches(BatchEndpoints):
+    """A file of calls, uploaded in parts, then a batch of it, then a file of answers."""
 
     def __init__(self, store: Store, protocol: WireProtocol) -> None:
-        self._store, self._protocol = store, protocol
+        super().__init__(store, protocol)
         self._uploads: dict[str, bytearray] = {}
         store.ended = self._keep_results
 
@@ -45,10 +46,6 @@ class GeminiBatchRoutes:
         file = {"name": f"files/{kept}", "state": "ACTIVE"}
         return web.json_response({"file": file}, headers={"X-Goog-Upload-Status": "final"})
 
-    async def _download(self, request: web.Request) -> web.StreamResponse:
-        content = self._store.files.get(request.match_info["file"])
-        return self._refused("not_found", "no such file") if content is None else web.Response(body=content)
-
     async def _create(self, request: web.Request) -> web.StreamResponse:
         body = (await request.json())["batch"]
         content = self._store.files.get(body["inputConfig"].get("fileName", "").removeprefix("files/"))
@@ -63,30 +60,21 @@ class GeminiBatchRoutes:
             name=body["displayName"],
         )
         self._store.start(batch)
-        return web.json_response(_batch(batch))
+        return web.json_response(self._shown(batch, request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         shown, more = self._store.page(request.query.get("pageToken"), request.query.get("pageSize"))
-        page = {"operations": [_batch(batch) for batch in shown]}
+        page = {"operations": [self._shown(batch, request) for batch in shown]}
         return web.json_response({**page, "nextPageToken": shown[-1].id} if more else page)
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        return web.json_response(_batch(batch)) if batch else self._refused("not_found", "no such batch")
+    def _shown(self, batch: SimulatedBatch, request: web.Request) -> Body:
+        return _batch(batch)
 
-    async def _cancel(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        if batch is None:
-            return self._refused("not_found", "no such batch")
-        self._store.cancel(batch)
-        return web.json_response({})
+    def _canceled(self, batch: SimulatedBatch, request: web.Request) -> Body:
+        return {}
 
     def _keep_results(self, batch: SimulatedBatch) -> None:
         batch.output_file = self._store.keep(jsonl(_line(line) for line in batch.lines))
-
-    def _refused(self, problem: Problem, message: str) -> web.Response:
-        refusal = self._protocol.refusal(problem, message)
-        return web.json_response(refusal.body, status=refusal.status)
 
 
 def _batch(batch: SimulatedBatch) -> Body:

@@ -5,15 +5,16 @@ import uuid
 
 from aiohttp import web
 
+from llamaduo.simulated.batches.endpoints import BatchEndpoints
 from llamaduo.simulated.batches.store import Body, Line, SimulatedBatch, Store, jsonl, lower, wrong_ids
-from llamaduo.simulated.protocols.interface import Problem, WireProtocol
+from llamaduo.simulated.protocols.interface import WireProtocol
 
 
-class OpenAIBatchRoutes:
-    """The endpoints for the batches in a `store`."""
+class OpenAIBatches(BatchEndpoints):
+    """A file of calls, then a batch of it, then a file of answers and one of errors."""
 
     def __init__(self, store: Store, protocol: WireProtocol) -> None:
-        self._store, self._protocol = store, protocol
+        super().__init__(store, protocol)
         store.ended = self._files
 
     def routes(self) -> list[web.RouteDef]:
@@ -38,10 +39,6 @@ class OpenAIBatchRoutes:
         content = {"id": name, "object": "file", "bytes": len(parts["file"]), "created_at": 0, "filename": filename}
         return web.json_response({**content, "purpose": "batch", "status": "processed"})
 
-    async def _download(self, request: web.Request) -> web.StreamResponse:
-        content = self._store.files.get(request.match_info["file"])
-        return self._refused("not_found", "no such file") if content is None else web.Response(body=content)
-
     async def _create(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         content = self._store.files.get(body.get("input_file_id", ""))
@@ -61,22 +58,15 @@ class OpenAIBatchRoutes:
         if any(value.get("method") != "POST" or value.get("url") != body["endpoint"] for value in values):
             batch.problem = "invalid_url: method and url do not fit the endpoint"
         self._store.start(batch)
-        return web.json_response(_batch(batch))
+        return web.json_response(self._shown(batch, request))
 
     async def _list(self, request: web.Request) -> web.StreamResponse:
         shown, more = self._store.page(request.query.get("after"), request.query.get("limit"))
-        return web.json_response({"object": "list", "data": [_batch(batch) for batch in shown], "has_more": more})
+        data = [self._shown(batch, request) for batch in shown]
+        return web.json_response({"object": "list", "data": data, "has_more": more})
 
-    async def _get(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        return web.json_response(_batch(batch)) if batch else self._refused("not_found", "no such batch")
-
-    async def _cancel(self, request: web.Request) -> web.StreamResponse:
-        batch = self._store.batches.get(request.match_info["batch"])
-        if batch is None:
-            return self._refused("not_found", "no such batch")
-        self._store.cancel(batch)
-        return web.json_response(_batch(batch))
+    def _shown(self, batch: SimulatedBatch, request: web.Request) -> Body:
+        return _batch(batch)
 
     def _files(self, batch: SimulatedBatch) -> None:
         """The file of answers and the file of errors, each only if there is something in it."""
@@ -86,10 +76,6 @@ class OpenAIBatchRoutes:
             batch.output_file = self._store.keep(jsonl(_line(line) for line in reversed(answered)))
         if others:
             batch.error_file = self._store.keep(jsonl(_line(line) for line in others))
-
-    def _refused(self, problem: Problem, message: str) -> web.Response:
-        refusal = self._protocol.refusal(problem, message)
-        return web.json_response(refusal.body, status=refusal.status)
 
 
 def _batch(batch: SimulatedBatch) -> Body:

@@ -5,9 +5,10 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from llamaduo.config.simulation import BatchSimulation
-from llamaduo.simulated.batches.anthropic import AnthropicBatchRoutes
-from llamaduo.simulated.batches.gemini import GeminiBatchRoutes
-from llamaduo.simulated.batches.openai import OpenAIBatchRoutes
+from llamaduo.simulated.batches.anthropic import AnthropicBatches
+from llamaduo.simulated.batches.endpoints import BatchEndpoints
+from llamaduo.simulated.batches.gemini import GeminiBatches
+from llamaduo.simulated.batches.openai import OpenAIBatches
 from llamaduo.simulated.batches.store import Body, Line, SimulatedBatch, Store
 from llamaduo.simulated.protocols.anthropic import AnthropicProtocol
 from llamaduo.simulated.protocols.gemini import GeminiProtocol
@@ -22,14 +23,14 @@ Guard = Callable[[WireProtocol, web.Request], web.Response | None]
 
 def add_batches(application: web.Application, simulation: BatchSimulation, respond: Respond, guard: Guard) -> None:
     """Add the endpoints for files and batches to an application."""
-    vendors = (
-        (OpenAIBatchRoutes, OpenAIProtocol(), "/v1/chat/completions", True),
-        (AnthropicBatchRoutes, AnthropicProtocol(), "/v1/messages", False),
-        (GeminiBatchRoutes, GeminiProtocol(), "/v1beta/models/{}:generateContent", True),
+    vendors: tuple[tuple[type[BatchEndpoints], WireProtocol, str, bool], ...] = (
+        (OpenAIBatches, OpenAIProtocol(), "/v1/chat/completions", True),
+        (AnthropicBatches, AnthropicProtocol(), "/v1/messages", False),
+        (GeminiBatches, GeminiProtocol(), "/v1beta/models/{}:generateContent", True),
     )
-    for routes, protocol, path, can_fail in vendors:
+    for endpoints, protocol, path, can_fail in vendors:
         store = Store(simulation, _respond(respond, protocol, path), can_fail)
-        for route in routes(store, protocol).routes():
+        for route in endpoints(store, protocol).routes():
             application.router.add_route(route.method, route.path, _guarded(route.handler, protocol, guard))
 
 

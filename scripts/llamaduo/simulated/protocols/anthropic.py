@@ -14,6 +14,7 @@ from llamaduo.canonical import digest
 from llamaduo.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation, Prefix
+from llamaduo.simulated.protocols.google_errors import google_error
 from llamaduo.simulated.protocols.interface import (
     BadRequest,
     Body,
@@ -177,10 +178,7 @@ class AnthropicVertexProtocol(AnthropicProtocol):
         if problem not in kinds:
             return super().refusal(problem, message)
         status, name = kinds[problem]
-        error: Body = {"code": status, "message": message, "status": name}
-        if problem == "no_credit":
-            error["details"] = [{"violations": [{"quotaId": "RequestsPerDayPerProject"}]}]
-        return Refusal(status, {"error": error})
+        return google_error(status, name, message, "RequestsPerDayPerProject" if problem == "no_credit" else None)
 
     def limit_headers(self, left: Left) -> dict[str, str]:
         return {}

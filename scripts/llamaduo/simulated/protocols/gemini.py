@@ -9,6 +9,7 @@ from pydantic.alias_generators import to_camel
 from llamaduo.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation
+from llamaduo.simulated.protocols.google_errors import google_error
 from llamaduo.simulated.protocols.interface import (
     BadRequest,
     Body,
@@ -125,12 +126,8 @@ class GeminiProtocol:
 
     def refusal(self, problem: Problem, message: str) -> Refusal:
         status, name = PROBLEMS[problem]
-        error: Body = {"code": status, "message": message, "status": name}
-        if problem == "wrong_key":
-            error["message"] = "API key not valid. Please pass a valid API key."
-        if problem == "no_credit":
-            error["details"] = [QUOTA]
-        return Refusal(status, {"error": error})
+        words = "API key not valid. Please pass a valid API key." if problem == "wrong_key" else message
+        return google_error(status, name, words, QUOTA if problem == "no_credit" else None)
 
     def limit_headers(self, left: Left) -> dict[str, str]:
         return {}
@@ -146,14 +143,11 @@ class GeminiVertexProtocol(GeminiProtocol):
 
     def refusal(self, problem: Problem, message: str) -> Refusal:
         if problem == "wrong_key":
-            return Refusal(401, {"error": {"code": 401, "message": message, "status": "UNAUTHENTICATED"}})
+            return google_error(401, "UNAUTHENTICATED", message)
         return super().refusal(problem, message)
 
 
-QUOTA = {
-    "@type": "type.googleapis.com/google.rpc.QuotaFailure",
-    "violations": [{"quotaId": "GenerateRequestsPerDayPerProjectPerModel"}],
-}
+QUOTA = "GenerateRequestsPerDayPerProjectPerModel"
 PROBLEMS: dict[Problem, tuple[int, str]] = {
     "bad_request": (400, "INVALID_ARGUMENT"),
     "wrong_key": (400, "INVALID_ARGUMENT"),
