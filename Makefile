@@ -35,13 +35,13 @@ else
 	$(BIN)/snakemake --profile profiles/demo --cores $(CORES) --configfile demo/coverage.yaml
 endif
 
-# The grid of runs as it stands; failed steps with the ends of their logs.
+# The grid of runs as it stands, with dollars; failed steps with the ends of their logs.
 status: $(READY)
 	$(BIN)/python scripts/status.py --config $(CONFIG)
 
-# What would run, what of it again and why, before anything is deleted or submitted.
+# What would run, what of it again and why, and about how many dollars, before anything is deleted or submitted.
 plan: $(READY)
-	$(BIN)/snakemake --dry-run --quiet all --configfile $(CONFIG) --profile $(PROFILE) $(TARGET)
+	$(BIN)/snakemake --dry-run --quiet rules progress host --configfile $(CONFIG) --profile $(PROFILE) $(TARGET)
 
 # End the jobs of a workflow whose main process was killed. What they have done is kept.
 cancel: $(READY)

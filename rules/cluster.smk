@@ -39,6 +39,10 @@ def plan_and_settle(plan=workflow._build_dag):
     Here, since of what follows nothing happens where a plan finds nothing to do, and `onstart` comes after it.
     """
     plan()
+    if only_looks():
+        # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
+        workflow.persistence.lock = workflow.persistence.noop
+        return
     if not on_cluster():
         return
     try:

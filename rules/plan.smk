@@ -1,4 +1,4 @@
-"""After a dry-run: what would run, what of it again and why, and the GPU hours that it asks for."""
+"""After a dry-run: what would run, what of it again and why, and the GPU hours and dollars that it comes to."""
 
 import atexit
 from collections import Counter
@@ -6,7 +6,23 @@ from collections import Counter
 from tabulate import tabulate
 
 EXAMPLES_SHOWN = 5
-TARGETS = {"all", "sweep", "coverage", "deploy"}
+TARGETS = {"all", "sweep", "coverage", "deploy", "status"}
+# The steps whose calls are charged: the service's role, the wildcard that names it, the place of the journal.
+GRADES = ("judge", "judge", "judging/{subject}/{judge}")
+PAIRS = ("generator", "generator", "synthesis/{task}/{generator}/chunk-{chunk}")
+OWN_RESPONSES = ("baseline", "service", "baselines/{task}/{service}")
+CHARGED = {
+    "synthesize": PAIRS,
+    "submit_synthesis": PAIRS,
+    "respond_service": OWN_RESPONSES,
+    "submit_responses": OWN_RESPONSES,
+    "judge": GRADES,
+    "submit_grades": GRADES,
+}
+ABOUT_DOLLARS = """Dollars: an estimate as by `snakemake estimate`, from what is on this machine; nobody was asked.
+What stands in the journals is not paid for again: of two figures, the first is right if all of it still fits what these
+steps ask, the second if none of it does. Batches are charged where they are submitted.
+"""
 
 
 def reasons_of(job):
@@ -39,6 +55,51 @@ def gpu_hours(job):
     return asked[0] * asked[1] / 60 if all(isinstance(value, int | float) for value in asked) else 0.0
 
 
+def is_charged(job):
+    """Whether a step's calls are charged; one whose batches are submitted by another only collects the answers."""
+    return job.rule.name in CHARGED and not job.input.get("batches")
+
+
+def is_reworded(job):
+    """Whether the wording of the prompts has changed, so that no answer in the journal fits."""
+    # Snakemake itself looks for this only where it has found no other reason.
+    return repr(job.params.get("prompts")) in workflow.persistence.params_changed(job).only_new
+
+
+def charges_of(job, estimate):
+    """What a job comes to if its journal's answers are all of use, and if none is."""
+    from llamaduo.estimate.steps import AskingStep, answers_held
+
+    role, wildcard, journal = CHARGED[job.rule.name]
+    names = job.wildcards_dict
+    task = names["task"] if "task" in names else names["subject"].split("/")[1]
+    expected = estimate(AskingStep(role, task, names[wildcard], int(names.get("chunk", 0))))
+    held = answers_held(Path(state(f"journal/{journal}.jsonl".format(**names))))
+    return expected.left(0 if held and is_reworded(job) else held), expected.line
+
+
+def charges(jobs):
+    """The charges of the jobs that are charged, by job, and what to say of them."""
+    paid = [job for job in jobs if is_charged(job)]
+    if not paid:
+        return {}, ""
+    from llamaduo.estimate.steps import step_estimate
+
+    try:
+        estimate = step_estimate(CONFIG, PROMPTS, Path(CONFIG.results))
+    except InputError as error:
+        return {}, f"Dollars: not known: {error}\n"
+    return {job: charges_of(job, estimate) for job in paid}, ABOUT_DOLLARS
+
+
+def shown_dollars(jobs, charged):
+    """The dollars of jobs, between their two bounds; nothing where none is charged."""
+    from llamaduo.estimate.table import added, between, dollars
+
+    bounds = [charged[job] for job in jobs if job in charged]
+    return between([dollars(added(lines)) for lines in zip(*bounds)]) if bounds else ""
+
+
 def show_plan():
     """Print the plan, when this was a dry-run of the main process."""
     dag = getattr(workflow, "_dag", None)
@@ -48,6 +109,7 @@ def show_plan():
     if not jobs:
         return
     rows, again = [], []
+    charged, about_dollars = charges(jobs)
     planned = {job.rule.name for job in jobs}
     for step in [one.name for one in workflow.rules if one.name in planned]:
         alike = [job for job in jobs if job.rule.name == step]
@@ -56,19 +118,21 @@ def show_plan():
         told = ", ".join(f"{reason} ({count})" for reason, count in why.most_common())
         where = "" if is_submitted(alike[0]) else "beside Snakemake"
         hours = sum(map(gpu_hours, alike))
-        rows.append([step, len(alike), len(existing) or "", where, f"{hours:,.0f}" if hours else "", told])
+        rows.append([step, len(alike), len(existing) or "", where, f"{hours:,.0f}" if hours else ""])
+        rows[-1] += [shown_dollars(alike, charged), told]
         again += existing
     submitted = sum(map(is_submitted, jobs))
-    rows.append(
-        ["total", len(jobs), len(again) or "", f"{submitted} on a cluster", f"{sum(map(gpu_hours, jobs)):,.0f}", ""]
-    )
-    print(tabulate(rows, ["step", "count", "again", "where", "GPU hours asked", "why"], disable_numparse=True))
+    total = ["total", len(jobs), len(again) or "", f"{submitted} on a cluster", f"{sum(map(gpu_hours, jobs)):,.0f}"]
+    rows.append([*total, shown_dollars(jobs, charged), ""])
+    headers = ["step", "count", "again", "where", "GPU hours asked", "dollars, about", "why"]
+    print(tabulate(rows, headers, disable_numparse=True))
     for job in again[:EXAMPLES_SHOWN]:
         outputs = " ".join(str(file) for file in job.output if Path(file).exists())
         print(f"again: {job.rule.name}: {outputs}: {', '.join(reasons_of(job))}")
     if len(again) > EXAMPLES_SHOWN:
         print(f"again: and {len(again) - EXAMPLES_SHOWN} more")
     print("GPU hours: what the jobs may use at most; behind a decision or a pool's yield there may be more steps.")
+    print(about_dollars, end="")
     sys.stdout.flush()
 
 

@@ -22,6 +22,26 @@ rule report:
         "--output {params.report} 2>&1 | tee {log}"
 
 
+# Always runs when asked for as well. It asks nothing of the main process that may be running, nor is in its way.
+rule status:
+    log:
+        log_file("status"),
+    localrule: True
+    conda:
+        "../environment.yaml"
+    threads: 1
+    resources:
+        mem_mb=memory(TABLES),
+        runtime=SHORT,
+    params:
+        program=program("status.py"),
+        config=results("settings/status.json"),
+    message:
+        "Show the grid of runs as it stands"
+    shell:
+        "{params.program} --config {params.config} 2>&1 | tee {log}"
+
+
 rule write_report:
     input:
         verdicts=verdicts(),

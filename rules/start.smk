@@ -2,6 +2,8 @@
 
 # The steps that failed in the last start.
 FAILED = Path(results("settings/failed.json"))
+# Targets that only look, and may do so while a main process is at work: its lock and its failures are left alone.
+LOOKING = {"status", "estimate", "report"}
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
@@ -18,9 +20,13 @@ def prepare_start():
 
     Looked at is what the planned jobs will use, and what may follow behind their checkpoints.
     """
-    FAILED.unlink(missing_ok=True)
     jobs = list(workflow.dag.needrun_jobs())
     rules_to_run = {job.rule.name for job in jobs}
+    if rules_to_run == {"status"}:
+        write_json(Path(results("settings/status.json")), CONFIG.model_dump(mode="json"))
+        return
+    if not rules_to_run <= LOOKING:
+        FAILED.unlink(missing_ok=True)
     write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
     record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
@@ -35,6 +41,12 @@ def prepare_start():
     check += ["--coverage", str("read_coverage" in rules_to_run).lower()]
     if subprocess.run(check, check=False).returncode:
         sys.exit(f"{CONFIG_NAME}: {NOTHING_STARTED}, see the message above.")
+
+
+def only_looks():
+    """Whether nothing is planned but looking."""
+    planned = {job.rule.name for job in workflow.dag.jobs}
+    return bool(planned) and planned <= LOOKING
 
 
 def engines():
@@ -55,7 +67,7 @@ def services_to_ask(jobs, leads_on):
 
 def show_summary(failed=False):
     """The table of verdicts, whether or not all went well; nothing after what has its own."""
-    if {"estimate", "pilot"} & {job.rule.name for job in workflow.dag.jobs}:
+    if {"estimate", "pilot", "status"} & {job.rule.name for job in workflow.dag.jobs}:
         return
     subprocess.run(
         [sys.executable, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]

@@ -6,7 +6,7 @@ from llamaduo.program import run
 
 
 def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), usage: bool = False) -> None:
-    """Print one line per run, the failed steps with the ends of their logs, and what jobs used of what they asked for.
+    """Print one line per run, the dollars spent, the failed steps with their logs' ends, and what jobs have used.
 
     Args:
         config: the config that the workflow runs with
@@ -22,7 +22,9 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     from llamaduo.report.plan import make_plan
     from llamaduo.report.reading import Reader
     from llamaduo.report.results import read_results
+    from llamaduo.status.budget import budget_lines
     from llamaduo.status.grid import failures, grid_table, other_steps
+    from llamaduo.status.spending import read_spent, spending_table
     from llamaduo.status.steps import live_steps, read_failed
     from llamaduo.status.usage import read_usage, usage_table
 
@@ -43,7 +45,12 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
         print(f"What jobs do is not known: {error}")
     results = read_results(Reader(place), make_plan(settings))
     failed = read_failed(place / "settings/failed.json")
-    print(grid_table(results, place, live, failed, used))
+    spent = read_spent(Reader(place), Path(settings.state) / "journal")
+    print(grid_table(results, place, live, failed, used, spent))
+    if dollars := spending_table(spent, [run.name for run in results.runs]):
+        print(f"\n{dollars}\n")
+    for line in budget_lines(settings):
+        print(line)
     for line in other_steps(results, place, live) + failures(failed):
         print(line)
     if table:

@@ -1,6 +1,7 @@
 """What a plan comes to before anything is spent, what a pilot measures, and what is forbidden to whom."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from llamaduo.config.services import Price
 from llamaduo.errors import InputError
 from llamaduo.estimate.calls import CallSize, call_sizes
 from llamaduo.estimate.data import read_data
-from llamaduo.estimate.measured import read_measured
+from llamaduo.estimate.measured import read_measured, read_sizes
 from llamaduo.estimate.notes import notes
 from llamaduo.estimate.pilot import pilot
 from llamaduo.estimate.privacy import sent
+from llamaduo.estimate.steps import BYTES_LOOKED_AT, AskingStep, answers_held, step_estimate
 from llamaduo.estimate.table import added, text
 from llamaduo.estimate.work import Work, estimate
 from llamaduo.prompts import load as load_prompts
@@ -139,6 +141,61 @@ def test_a_forbidden_baseline_is_left_out() -> None:
 def test_what_cannot_be_forbidden_is_an_error(task: dict[str, object], said: str) -> None:
     with pytest.raises(InputError, match=said):
         validate(small(tasks=tasks(**task)), "my.yaml")
+
+
+# One step, for the plan.
+
+
+def test_the_steps_of_a_plan_come_to_what_the_estimate_of_the_whole_says(tmp_path: Path) -> None:
+    config = validate(small(services=priced(samples_per_call=3), tasks=tasks()), "my.yaml")
+    estimate_of = step_estimate(config, PROMPTS, tmp_path)
+    upper = works(config, tmp_path)[1]
+    whole = {line.stage: line for line in upper.lines if (line.task, line.who) == ("chat", "gpt")}
+
+    chunks = [
+        estimate_of(AskingStep("generator", "chat", "gpt", chunk)).line for chunk in range(whole["synthesis"].jobs)
+    ]
+    grades = estimate_of(AskingStep("judge", "chat", "gpt")).line
+    own = estimate_of(AskingStep("baseline", "chat", "gpt")).line
+
+    assert added(chunks).calls == whole["synthesis"].calls
+    assert added(chunks).dollars == pytest.approx(whole["synthesis"].dollars, rel=1e-4)
+    assert added([grades] * whole["judging"].jobs).calls == whole["judging"].calls
+    assert added([grades] * whole["judging"].jobs).dollars == pytest.approx(whole["judging"].dollars, rel=1e-4)
+    assert own == whole["service's responses"]
+
+
+def test_what_is_in_the_journal_is_not_paid_for_again(tmp_path: Path) -> None:
+    config = validate(small(services=priced(), tasks=tasks()), "my.yaml")
+    step = step_estimate(config, PROMPTS, tmp_path)(AskingStep("baseline", "secret", "gpt"))
+    assert step.line.dollars
+
+    assert step.left(0) == step.line
+    assert step.left(step.answers // 2).dollars == pytest.approx(step.line.dollars / 2)
+    assert step.left(step.answers + 5).dollars == 0
+
+
+def test_the_answers_of_a_journal_are_counted_by_its_beginning(tmp_path: Path) -> None:
+    short, long = tmp_path / "short.jsonl", tmp_path / "long.jsonl"
+    short.write_text("{}\n" * 3 + '{"torn')
+    long.write_text(("x" * 999 + "\n") * (20 * BYTES_LOOKED_AT // 1000))
+
+    assert answers_held(short) == 3
+    assert answers_held(long) == pytest.approx(20 * BYTES_LOOKED_AT // 1000, rel=0.01)
+    assert answers_held(tmp_path / "none.jsonl") == 0
+
+
+def test_the_newest_steps_tell_the_size_of_a_call(tmp_path: Path) -> None:
+    counted = {field.name: 0 for field in COSTS if not field.nullable}
+    words = {"task": "cats", "role": "judge", "services": "gpt", "providers": "openai", "service_models": "gpt-4o"}
+    for volume, tokens in ((1000, 400), (2000, 100), (4000, 200)):
+        row = counted | words | {"simulated": False, "dollars": 0.0}
+        path = tmp_path / f"costs/judging/runs/cats/gpt/gemma/volume-{volume}/gpt.parquet"
+        write_rows(path, [row | {"calls": 1, "answers": 1, "prompt_tokens": tokens}], COSTS)
+        os.utime(path, (tokens, tokens))
+
+    assert read_sizes(tmp_path)["cats", "gpt", "judge"].prompt == pytest.approx(700 / 3)
+    assert read_sizes(tmp_path, most=2)["cats", "gpt", "judge"].prompt == 300
 
 
 # The pilot.

@@ -77,7 +77,7 @@ def test_the_coverage_target_only_reads_the_coverage_dataset(paper: Workspace) -
 
 def test_every_rule_has_what_a_cluster_and_a_reader_need() -> None:
     # These always run when asked for: a benchmark would be a file of theirs, and a fingerprint has nothing to compare.
-    always_run, without_need = {"report", "prefetch", "estimate", "pilot"}, {"fingerprint(", "benchmark:"}
+    always_run, without_need = {"report", "prefetch", "estimate", "pilot", "status"}, {"fingerprint(", "benchmark:"}
     for file in sorted((REPOSITORY / "rules").glob("*.smk")):
         text = Path(file).read_text()
         for block in re.split(r"^(?:rule|checkpoint) ", text, flags=re.MULTILINE)[1:]:

@@ -8,6 +8,8 @@ import yaml
 from workspace import Workspace
 
 SLURM, SEVERAL_GPUS = ("--profile", "profiles/slurm"), ("--profile", "profiles/slurm-multi-gpu")
+PRICES = {"prompt": 1000, "completion": 4000}
+DOLLARS = re.compile(r"^(\w+)\s.*?\s([\d,]+\.\d\d( simulated)?( – [\d,]+\.\d\d( simulated)?)?)(\s|$)", re.MULTILINE)
 PLANNED = re.compile(r"^(\w+)\s+(\d+)\s.*?(\d[\d,]*)?\s+not there yet", re.MULTILINE)
 
 
@@ -24,6 +26,14 @@ def gpu_hours(output: str) -> dict[str, int]:
     return {step: int(hours.replace(",", "")) for step, _, hours in PLANNED.findall(output) if hours}
 
 
+def dollars(output: str) -> dict[str, str]:
+    return {match[1]: match[2] for match in DOLLARS.finditer(output)}
+
+
+def amount(shown: str) -> float:
+    return float(shown.removesuffix(" simulated").replace(",", ""))
+
+
 def test_a_plan_lists_steps_and_gpu_hours_within_the_sites_limits(fresh: Workspace) -> None:
     fresh.change("resources", {"start_minutes": 120})
 
@@ -35,6 +45,27 @@ def test_a_plan_lists_steps_and_gpu_hours_within_the_sites_limits(fresh: Workspa
     assert gpu_hours(output)["respond"] >= 12
     assert gpu_hours(capped)["respond"] == 6, "an hour each at most"
     assert re.search(r"^decide\s+6\s+beside Snakemake", output, re.MULTILINE)
+
+
+def test_a_plan_tells_what_the_steps_cost(fresh: Workspace) -> None:
+    fresh.change("services.grader.price", PRICES)
+    # Of a simulated service in a process of its own, which is not there: a plan asks nobody.
+    own = {"base_url": "http://127.0.0.1:9", "simulated": True, "mode": "batch", "price": PRICES}
+    fresh.change("services.writer", {"provider": "openai", "model": "simulated-writer", **own})
+
+    status, output = dry_run(fresh)
+
+    assert status == 0, output
+    shown = dollars(output)
+    # In batches what is charged is what is submitted; collecting is free.
+    assert set(shown) == {"submit_synthesis", "submit_responses", "judge", "total"}
+    assert all(value.endswith(" simulated") for value in shown.values())
+    steps = [amount(value) for step, value in shown.items() if step != "total"]
+    assert amount(shown["total"]) == pytest.approx(sum(steps), abs=0.02)
+    # 9 tables of 6 responses, each graded twice, by prompts of some hundred tokens.
+    assert 9 * 6 * 2 * 0.1 < amount(shown["judge"]) < 9 * 6 * 2 * 3
+    assert "nobody was asked" in output
+    assert not (fresh.folder / "state").exists()
 
 
 def test_several_gpus_are_asked_for_by_the_second_profile(fresh: Workspace) -> None:
@@ -75,9 +106,16 @@ def test_the_profile_is_found_by_its_name_in_a_clone() -> None:
 
 def test_the_plan_says_what_would_run_again_and_why(finished: Workspace) -> None:
     finished.change("training.learning_rate", 5.0e-4)
+    finished.change("services.grader.price", PRICES)
 
     _, output = dry_run(finished)
+    finished.edit("config/prompts.toml", "You grade the answers", "You grade all the answers")
+    _, reworded = dry_run(finished)
 
     assert re.search(r"^finetune\s+6\s+6\s.*settings changed \(6\)", output, re.MULTILINE)
     assert re.search(r"again: finetune: results/runs/animals/\S+/volume-\d+/adapter", output)
     assert "synthesize" not in output.split("why", 1)[1]
+    # The journals hold grades of all these responses, which may be the same again; but none by another wording.
+    at_best, at_worst = dollars(output)["judge"].split(" – ")
+    assert amount(at_best) < 0.7 * amount(at_worst)
+    assert amount(dollars(reworded)["judge"]) > amount(at_worst)

@@ -24,12 +24,6 @@ class Measured:
 
 def read_measured(config: Config, results: Path) -> Measured:
     """Whatever has been measured under a results folder; a pool's yield goes before a pilot's."""
-    tables = [results / PILOT, *sorted((results / "costs").rglob("*.parquet"))]
-    rows = [row for path in tables if path.is_file() for row in read_rows(path, COSTS)]
-    groups: dict[tuple[str, str, str], list[Row]] = {}
-    for row in rows:
-        groups.setdefault((row["task"], row["services"], row["role"]), []).append(row)
-    sizes = {key: size for key, group in groups.items() if (size := _size(group)) is not None}
     yields: dict[tuple[str, str], float] = {}
     if (results / YIELDS).is_file():
         yields = {(each["task"], each["generator"]): each["share"] for each in read_json(results / YIELDS)}
@@ -38,7 +32,32 @@ def read_measured(config: Config, results: Path) -> Measured:
             share = _yield_of_pool(config, results / "synthesis" / task / generator)
             if share is not None:
                 yields[task, generator] = share
-    return Measured(sizes, {key: share for key, share in yields.items() if share > 0})
+    return Measured(read_sizes(results), {key: share for key, share in yields.items() if share > 0})
+
+
+def read_sizes(results: Path, most: int | None = None) -> Sizes:
+    """The sizes that were measured, where asked for by no more than the newest `most` steps of a task and a service."""
+    tables: dict[tuple[str, ...], list[Path]] = {(): [results / PILOT]}
+    for path in sorted((results / "costs").rglob("*.parquet")):
+        tables.setdefault(_asked(path.relative_to(results / "costs").with_suffix("").parts), []).append(path)
+    chosen = [path for group in tables.values() for path in _newest(group, most)]
+    groups: dict[tuple[str, str, str], list[Row]] = {}
+    for row in (row for path in chosen if path.is_file() for row in read_rows(path, COSTS)):
+        groups.setdefault((row["task"], row["services"], row["role"]), []).append(row)
+    return {key: size for key, group in groups.items() if (size := _size(group)) is not None}
+
+
+def _asked(place: tuple[str, ...]) -> tuple[str, ...]:
+    """Who was asked, for which task and in what role, by a table's place: the path of its step."""
+    if place[0] == "synthesis":
+        return place[:3]
+    return place[0], place[2 if place[0] == "judging" else 1], place[-1]
+
+
+def _newest(tables: list[Path], most: int | None) -> list[Path]:
+    if most is None or len(tables) <= most:
+        return tables
+    return sorted(tables, key=lambda path: path.stat().st_mtime)[-most:]
 
 
 def _size(rows: list[Row]) -> CallSize | None:

@@ -75,7 +75,7 @@ def _table(title: str, works: Sequence[Work], group: Callable[[Line], tuple[str,
     for key in keys:
         sums = [added(line for line in work.lines if group(line) == key) for work in works]
         name = " ".join(part for part in key if part)
-        rows.append([name, *(_range([_shown(each, column) for each in sums]) for column in COLUMNS)])
+        rows.append([name, *(between([_shown(each, column) for each in sums]) for column in COLUMNS)])
     columns = [title, *COLUMNS]
     return tabulate(rows, columns, tablefmt="simple", colalign=["left"] + ["right"] * len(COLUMNS)) if rows else ""
 
@@ -99,13 +99,23 @@ def _shown(total: Sum, column: str) -> str:
 
 
 def dollars(total: Sum) -> str:
+    """Dollars, as `money`; nothing where nobody is asked."""
+    return money(total.dollars, total.simulated_dollars, bool(total.unpriced)) if total.calls else ""
+
+
+def money(dollars: float, simulated: float, unpriced: bool) -> str:
     """Dollars, those that nobody is charged marked; a question mark where some price is not known."""
-    if not total.calls:
-        return ""
-    parts = [f"{total.dollars:,.2f}"] if total.dollars else []
-    parts += [f"{total.simulated_dollars:,.2f} simulated"] if total.simulated_dollars else []
-    parts += ["?"] if total.unpriced else []
+    parts = [f"{dollars:,.2f}"] if dollars else []
+    parts += [f"{simulated:,.2f} simulated"] if simulated else []
+    parts += ["?"] if unpriced else []
     return " + ".join(parts) or "0.00"
+
+
+def between(bounds: Sequence[str]) -> str:
+    """Two bounds, or one figure where they are the same."""
+    if len(set(bounds)) == 1:
+        return bounds[0]
+    return " – ".join(bound or "0" for bound in bounds)
 
 
 def tokens(count: int) -> str:
@@ -123,12 +133,6 @@ def size(count: float) -> str:
 
 def _place(line: Line) -> int:
     return STAGES.index(line.stage)
-
-
-def _range(bounds: Sequence[str]) -> str:
-    if len(set(bounds)) == 1:
-        return bounds[0]
-    return " – ".join(bound or "0" for bound in bounds)
 
 
 def _marked(config: Config, name: str) -> str:

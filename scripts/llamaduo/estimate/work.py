@@ -6,11 +6,12 @@ volume and curation keeps much, in the upper one every run needs every volume an
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from llamaduo.config.root import WITHOUT_GENERATOR, Config
-from llamaduo.estimate.calls import Sizes, dollars_of
+from llamaduo.config.services import ServiceSettings
+from llamaduo.estimate.calls import CallSize, Sizes, dollars_of
 from llamaduo.estimate.data import TaskData
 from llamaduo.estimate.gpu_hours import decoding_hours, loading_hours, training_hours
 from llamaduo.estimate.model_size import billion_parameters, training_bytes, weights_bytes
@@ -76,6 +77,32 @@ def estimate(
     `yields`: measured shares of accepted pairs by task and generator; others are assumed.
     """
     return [Work(bound, tuple(_lines(config, data, sizes, yields, bound))) for bound in BOUNDS]
+
+
+def own_responses(config: Config, service: str, data: TaskData) -> tuple[int, int]:
+    """Calls and answers of a service's own responses to a task's test prompts."""
+    prompts, samples = len(data.test), config.inference.samples
+    return prompts * math.ceil(samples / config.services[service].samples_per_call), prompts * samples
+
+
+def grades_of_subject(config: Config, judge: str, data: TaskData) -> tuple[int, int]:
+    """Calls and answers of a judge for the responses of one cycle or baseline."""
+    responses, grades = len(data.test) * config.inference.samples, config.judging.grades
+    return responses * math.ceil(grades / config.services[judge].samples_per_call), responses * grades
+
+
+def asked(service: ServiceSettings, size: CallSize, line: Line, calls: int, answers: int) -> Line:
+    """A line with what so many calls of a size, that bring so many answers, come to."""
+    tokens = calls * size.prompt + answers * size.answer
+    return replace(
+        line,
+        simulated=service.is_simulated,
+        calls=calls,
+        prompt_tokens=round(calls * size.prompt),
+        completion_tokens=round(answers * size.answer),
+        dollars=dollars_of(calls, answers, size, service.price, service.mode == "batch"),
+        disk=tokens * BYTES_PER_TOKEN + answers * BYTES_PER_RECORD,
+    )
 
 
 def _lines(
@@ -151,16 +178,12 @@ class _Plan:
             yield Line("deployment", self._task, model, jobs=runs, gpu_hours=load, disk=disk)
 
     def baseline(self, name: str) -> Line:
-        prompts, samples = len(self._data.test), self._config.inference.samples
-        calls = prompts * math.ceil(samples / self._config.services[name].samples_per_call)
-        return self._asked("service's responses", name, "baseline", 1, calls, prompts * samples)
+        return self._asked("service's responses", name, "baseline", 1, *own_responses(self._config, name, self._data))
 
     def judging(self, judge: str) -> Line:
         subjects = self._subjects()
-        responses = subjects * len(self._data.test) * self._config.inference.samples
-        grades = self._config.judging.grades
-        calls = responses * math.ceil(grades / self._config.services[judge].samples_per_call)
-        return self._asked("judging", judge, "judge", subjects, calls, responses * grades)
+        calls, answers = grades_of_subject(self._config, judge, self._data)
+        return self._asked("judging", judge, "judge", subjects, subjects * calls, subjects * answers)
 
     def verdicts(self) -> Line:
         """Metrics of every subject, a decision for each cycle, and the end of every run."""
@@ -169,20 +192,8 @@ class _Plan:
         return Line("decision", self._task, "", jobs=self._subjects() + cycles + runs)
 
     def _asked(self, stage: Stage, name: str, role: str, jobs: int, calls: int, answers: int) -> Line:
-        service, size = self._config.services[name], self._sizes[self._task, name, role]
-        tokens = calls * size.prompt + answers * size.answer
-        return Line(
-            stage,
-            self._task,
-            name,
-            simulated=service.is_simulated,
-            jobs=jobs,
-            calls=calls,
-            prompt_tokens=round(calls * size.prompt),
-            completion_tokens=round(answers * size.answer),
-            dollars=dollars_of(calls, answers, size, service.price, service.mode == "batch"),
-            disk=tokens * BYTES_PER_TOKEN + answers * BYTES_PER_RECORD,
-        )
+        size = self._sizes[self._task, name, role]
+        return asked(self._config.services[name], size, Line(stage, self._task, name, jobs=jobs), calls, answers)
 
     def _cycles(self, model: str) -> Sequence[tuple[str, int]]:
         """The trainings of a model: (generator, volume), volume 0 once for all generators."""

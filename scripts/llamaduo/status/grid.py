@@ -10,17 +10,23 @@ from llamaduo.report.results import Results
 from llamaduo.report.runs import Run
 from llamaduo.report.scores import Criterion
 from llamaduo.report.summary import entries, verdict_in_words
+from llamaduo.status.spending import Spent, of_run
 from llamaduo.status.steps import Failed, LiveStep
 from llamaduo.status.usage import Usage
 
 
 def grid_table(
-    results: Results, folder: Path, live: Sequence[LiveStep], failed: Sequence[Failed], usage: Sequence[Usage]
+    results: Results,
+    folder: Path,
+    live: Sequence[LiveStep],
+    failed: Sequence[Failed],
+    usage: Sequence[Usage],
+    spent: Sequence[Spent],
 ) -> str:
-    """One line per run: cycles, state, V by metric, verdict, GPU hours.
+    """One line per run: cycles, state, V by metric, verdict, GPU hours, dollars.
 
     `folder` is the results folder, `live` what its jobs do. What several runs share (the cycle at volume 0) counts
-    for each of them.
+    for each of them in the state and the GPU hours, and for none in the dollars, which can thus be added up.
     """
     rows = []
     for run in results.runs:
@@ -36,9 +42,10 @@ def grid_table(
                 _scores(results, run),
                 verdict_in_words(run) if run.verdict in ("converged", "exhausted") else "",
                 f"{hours:.2f}" if hours else "",
+                str(of_run(spent, run.name)),
             ]
         )
-    headers = ["task", "generator", "model", "cycles", "state", "V", "verdict", "GPU hours"]
+    headers = ["task", "generator", "model", "cycles", "state", "V", "verdict", "GPU hours", "dollars"]
     return tabulate(rows, headers, disable_numparse=True)
 
 
