@@ -4,6 +4,7 @@ import functools
 import gc
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shlex
@@ -20,6 +21,7 @@ from llamaduo.cluster.requests import (
     billion_parameters,
     curation_minutes,
     grown,
+    minutes_on_gpus,
     model_mb,
     response_minutes,
     service_minutes,

@@ -18,11 +18,14 @@ def prepare_start():
 
     Looked at is what the planned jobs will use, and what may follow behind their checkpoints.
     """
-    FAILED.unlink(missing_ok=True)
     jobs = list(workflow.dag.needrun_jobs())
     rules_to_run = {job.rule.name for job in jobs}
-    write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
-    record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+    try:
+        FAILED.unlink(missing_ok=True)
+        write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
+        record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+    except OSError as error:
+        sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
     if computes and not WITH_CONDA and "vllm" in engines() and importlib.util.find_spec("vllm") is None:

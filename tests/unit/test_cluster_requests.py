@@ -54,6 +54,15 @@ def test_several_gpus_divide_the_time_of_training_but_not_of_starting() -> None:
     assert (together - SETTINGS.start_minutes) * 4 == pytest.approx(alone - SETTINGS.start_minutes, rel=0.01)
 
 
+def test_minutes_on_several_gpus_are_those_of_one_without_starting_divided() -> None:
+    start = SETTINGS.start_minutes
+    assert [requests.minutes_on_gpus(start + 100, gpus, SETTINGS) for gpus in (1, 2, 4)] == [
+        start + 100,
+        start + 50,
+        start + 25,
+    ]
+
+
 def test_the_time_of_calls_follows_the_limit_of_the_service() -> None:
     slow, fast = (
         requests.service_minutes(
