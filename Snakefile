@@ -23,6 +23,7 @@ include: "rules/start.smk"
 include: "rules/waiting.smk"
 include: "rules/plan.smk"
 include: "rules/cluster.smk"
+include: "rules/executor.smk"
 
 
 for function in [value for value in globals().values() if is_of_the_rules(value)]:
@@ -56,7 +57,7 @@ wildcard_constraints:
 
 
 # The targets, and steps of seconds on one core, for which a job would wait longer than it runs. They run beside the
-# main process, as many at a time as the profile's `local-cores` says.
+# main process, five at a time at most.
 localrules:
     all,
     sweep,

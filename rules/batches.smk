@@ -32,10 +32,11 @@ rule submit_grades:
     message:
         "Submit batches of grades by {wildcards.judge}: {wildcards.subject}"
     shell:
-        "{params.program} --responses {input.responses} --judge {wildcards.judge} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --responses {input.responses} --judge {wildcards.judge} "
         "--service {params.service:q} --settings {params.settings:q} --prompts {params.prompts:q} "
         "--journal {params.journal} --output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | tee {log}"
+        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 rule submit_responses:
@@ -67,10 +68,11 @@ rule submit_responses:
     message:
         "Submit batches of responses of {wildcards.service}: {wildcards.task}"
     shell:
-        "{params.program} --prompts {input.prompts} --service-name {wildcards.service} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --prompts {input.prompts} --service-name {wildcards.service} "
         "--service {params.service:q} --samples {params.samples} --journal {params.journal} "
         "--output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | tee {log}"
+        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 rule submit_synthesis:
@@ -105,11 +107,12 @@ rule submit_synthesis:
     message:
         "Submit batches of synthetic pairs: {wildcards.task} by {wildcards.generator}, chunk {wildcards.chunk}"
     shell:
-        "{params.program} --train {input.train} --task {wildcards.task} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --train {input.train} --task {wildcards.task} "
         "--generator {wildcards.generator} --service {params.service:q} --settings {params.settings:q} "
         "--prompts {params.prompts:q} --topic {params.topic:q} --chunk {wildcards.chunk} --seed {params.seed} "
         "--journal {params.journal} --output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | tee {log}"
+        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 # May be ended at any time: whoever comes next finds the batches again.

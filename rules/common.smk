@@ -4,6 +4,7 @@ import functools
 import gc
 import importlib.util
 import inspect
+import json
 import os
 import re
 import shlex
@@ -19,6 +20,7 @@ from llamaduo.canonical import canonical, digest_folder
 from llamaduo.cluster.requests import (
     curation_minutes,
     grown,
+    minutes_on_gpus,
     model_mb,
     response_minutes,
     service_minutes,

@@ -95,7 +95,8 @@ rule respond_service:
     message:
         "Ask {wildcards.service} for its own responses: {wildcards.task}"
     shell:
-        "{params.program} --prompts {input.prompts} --service-name {wildcards.service} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --prompts {input.prompts} --service-name {wildcards.service} "
         "--service {params.service:q} --samples {params.samples} --journal {params.journal} "
         "--output {output.responses} {params.budget} --costs {output.costs} --about {params.about:q} "
-        "{params.batches} 2>&1 | tee {log}"
+        "{params.batches} 2>&1 | (trap '' TERM INT; exec tee {log})"

@@ -32,10 +32,12 @@ rule judge:
     message:
         "Grade by {wildcards.judge}: {wildcards.subject}"
     shell:
-        "{params.program} --responses {input.responses} --judge {wildcards.judge} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --responses {input.responses} --judge {wildcards.judge} "
         "--service {params.service:q} --settings {params.settings:q} {params.checks} --prompts {params.prompts:q} "
         "--journal {params.journal} --output {output.grades} "
-        "{params.budget} --costs {output.costs} --about {params.about:q} {params.batches} 2>&1 | tee {log}"
+        "{params.budget} --costs {output.costs} --about {params.about:q} {params.batches} "
+        "2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 rule compute_metrics:

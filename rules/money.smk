@@ -44,5 +44,6 @@ rule pilot:
     message:
         "Ask every generator for 50 pairs and every judge for 20 grades"
     shell:
-        "{params.program} --config {params.config} --results {params.results} --state {params.state} "
-        "{params.budget} 2>&1 | tee {log}"
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --config {params.config} --results {params.results} --state {params.state} "
+        "{params.budget} 2>&1 | (trap '' TERM INT; exec tee {log})"

@@ -66,7 +66,7 @@ def slot_of(service):
 
 
 def service_slots(wildcard):
-    """A resource per service, taken by the jobs whose wildcard names it."""
+    """A resource per service, taken by the jobs whose wildcard names it, and one for all that ask beside Snakemake."""
 
     def takes(name):
         @known_signature
@@ -75,7 +75,8 @@ def service_slots(wildcard):
 
         return slots
 
-    return {slot_of(name): takes(name) for name in CONFIG.services}
+    slots = {slot_of(name): takes(name) for name in CONFIG.services}
+    return {**slots, "places_to_ask": 1} if SERVICES_ON_LOGIN_NODE else slots
 
 
 def slots_of_all_services():
@@ -212,10 +213,6 @@ def responding_model(wildcards):
 def cycle_settings(wildcards, of):
     """The settings of one cycle; a model as it is counts as volume 0."""
     return of(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
-
-
-def gpus_of_training(wildcards):
-    return cycle_settings(wildcards, CONFIG.training_for).hardware.processes
 
 
 def training_settings(wildcards):

@@ -13,6 +13,12 @@ SHORT = CONFIG.resources.start_minutes
 # What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
 LONGEST_MINUTES = float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf"))
 LARGEST_MB = float(os.environ.get("LLAMADUO_LARGEST_MB", "inf"))
+# The site's GPUs of one training, by model; those of every other large model; and the cores beside each GPU.
+GPUS_BY_MODEL = json.loads(os.environ.get("LLAMADUO_GPUS", "{}"))
+GPUS_OF_LARGE_MODEL = int(os.environ.get("LLAMADUO_LARGE_MODEL_GPUS", "0"))
+CORES_PER_GPU = int(os.environ.get("LLAMADUO_CORES_PER_GPU", "1"))
+# 10^9 parameters: in 4 bits a smaller model leaves one A100 half empty, and a step of a larger one is worth dividing.
+LARGE_MODEL = 6
 
 
 def step_key(rule, wildcards):
@@ -45,6 +51,30 @@ def within_limit(estimate):
     return known_signature(minutes)
 
 
+def gpus_of_training(wildcards):
+    """GPUs of one training: as the site has it for the model or for large ones, else as the config has it."""
+    if wildcards.model in GPUS_BY_MODEL:
+        return GPUS_BY_MODEL[wildcards.model]
+    if GPUS_OF_LARGE_MODEL and billions(wildcards) >= LARGE_MODEL:
+        return GPUS_OF_LARGE_MODEL
+    return cycle_settings(wildcards, CONFIG.training_for).hardware.processes
+
+
+def cores_of_training(wildcards):
+    """Every process of a training prepares its own batches."""
+    return CORES_PER_GPU * gpus_of_training(wildcards)
+
+
+def on_all_gpus(estimate):
+    """A function of the wildcards that gives minutes on the GPUs of a training, from one that gives them on one GPU."""
+
+    @functools.wraps(estimate)
+    def minutes(wildcards):
+        return minutes_on_gpus(estimate(wildcards), gpus_of_training(wildcards), CONFIG.resources)
+
+    return minutes
+
+
 def billions(wildcards):
     """The size of the model that a step is about, in 10^9 parameters."""
     return sizes_of_models()[wildcards.model]
@@ -68,6 +98,11 @@ def memory_of_model(wildcards):
     return model_mb(billions(wildcards), CONFIG.resources, pairs=int(wildcards.get("volume", 0)))
 
 
+def memory_of_training(wildcards):
+    """Every process of a training loads the model for itself."""
+    return memory_of_model(wildcards) * gpus_of_training(wildcards)
+
+
 def memory_of_merge(wildcards):
     """Of merging: the weights before and after, in 32 bits while they are compared."""
     return model_mb(billions(wildcards), CONFIG.resources, copies=4)
@@ -85,6 +120,7 @@ def memory_of_dataset(wildcards):
 
 
 @within_limit
+@on_all_gpus
 def time_of_training(wildcards):
     training = CONFIG.training_for(wildcards.task, wildcards.model, int(wildcards.volume))
     return training_minutes(billions(wildcards), int(wildcards.volume), training, CONFIG.estimate, CONFIG.resources)

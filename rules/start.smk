@@ -2,8 +2,8 @@
 
 # The steps that failed in the last start.
 FAILED = Path(results("settings/failed.json"))
-# Targets that only look, and may do so while a main process is at work: its lock and its failures are left alone.
-LOOKING = {"status", "estimate", "report"}
+# Targets that make nothing that a main process could be making: its lock and its failures are left alone.
+LOOKING = {"status", "estimate", "report", "prefetch"}
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
@@ -25,10 +25,13 @@ def prepare_start():
     if rules_to_run == {"status"}:
         write_json(Path(results("settings/status.json")), CONFIG.model_dump(mode="json"))
         return
-    if not rules_to_run <= LOOKING:
-        FAILED.unlink(missing_ok=True)
-    write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
-    record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+    try:
+        if not rules_to_run <= LOOKING:
+            FAILED.unlink(missing_ok=True)
+        write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
+        record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+    except OSError as error:
+        sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
     if computes and not WITH_CONDA and "vllm" in engines() and importlib.util.find_spec("vllm") is None:

@@ -32,11 +32,12 @@ rule synthesize:
     message:
         "Write synthetic pairs: {wildcards.task} by {wildcards.generator}, chunk {wildcards.chunk}"
     shell:
-        "{params.program} --train {input.train} --task {wildcards.task} "
+        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+        "trap : TERM INT; {params.program} --train {input.train} --task {wildcards.task} "
         "--generator {wildcards.generator} --service {params.service:q} --settings {params.settings:q} "
         "--prompts {params.prompts:q} --topic {params.topic:q} --chunk {wildcards.chunk} --seed {params.seed} "
         "--journal {params.journal} --output {output.chunk} {params.budget} --costs {output.costs} "
-        "{params.batches} 2>&1 | tee {log}"
+        "{params.batches} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 # How many chunks a volume needs follows from the yields, so the workflow is planned anew after each pool.

@@ -13,9 +13,9 @@ rule finetune:
     retries: TRAINING_RETRIES
     conda:
         "../environment.yaml"
-    threads: 1
+    threads: cores_of_training
     resources:
-        mem_mb=memory(memory_of_model),
+        mem_mb=memory(memory_of_training),
         gpu=gpus_of_training,
         runtime=time_of_training,
         attempt=number_of_attempt,

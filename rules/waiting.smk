@@ -2,8 +2,10 @@
 
 from snakemake.io import IOFile
 
-# What Snakemake runs beside the jobs that need a core: jobs with 0 threads, such as those that wait.
-PLACES_TO_WAIT = 5
+# Snakemake runs five steps at a time beside its main process, whatever their threads, where the others go to a cluster.
+# Those that may take a day get three of these places, so that the steps of seconds never wait for them.
+LONG_PLACES = 3
+WAITING_PLACES = 1 if SERVICES_ON_LOGIN_NODE else LONG_PLACES
 
 
 def batches_of(step):
@@ -21,7 +23,7 @@ def waiting_slot_of(service):
 
 
 def waiting_slots():
-    """A resource per service, taken by the jobs that wait for its batches.
+    """A resource per service, taken by the jobs that wait for its batches, and one for all that wait.
 
     It does not matter which of them wait: whichever does looks after all batches of the service.
     """
@@ -33,13 +35,15 @@ def waiting_slots():
 
         return slots
 
-    return {waiting_slot_of(name): takes(name) for name in CONFIG.services}
+    return {"places_to_wait": 1, **{waiting_slot_of(name): takes(name) for name in CONFIG.services}}
 
 
 IN_BATCHES = [name for name, service in CONFIG.services.items() if service.mode == "batch"]
 for service_name in CONFIG.services:
-    places = max(1, PLACES_TO_WAIT // max(1, len(IN_BATCHES)))
+    places = max(1, WAITING_PLACES // max(1, len(IN_BATCHES)))
     workflow.global_resources.setdefault(waiting_slot_of(service_name), Resource(waiting_slot_of(service_name), places))
+workflow.global_resources.setdefault("places_to_wait", Resource("places_to_wait", WAITING_PLACES))
+workflow.global_resources.setdefault("places_to_ask", Resource("places_to_ask", LONG_PLACES - 1))
 
 
 def awaited(service, step, table):

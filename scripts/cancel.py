@@ -12,17 +12,26 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path()) ->
         config: the config that the workflow runs with
         folder: the folder that it runs in
     """
-    from llamaduo.cluster import submitted
     from llamaduo.cluster.queue import cancel, read_jobs
+    from llamaduo.cluster.submitted import MAIN_PROCESS, SUBMITTED, read, read_starts
     from llamaduo.config.load import load
-    from llamaduo.status.steps import live_steps
+    from llamaduo.errors import InputError
+    from llamaduo.lease import LeaseHeld, lease, record_of
 
-    sent = submitted.read(folder / load(folder / config).results / "settings/submitted.jsonl")
-    live = live_steps(sent.values(), read_jobs(), folder)
-    cancel(step.job for step in live)
-    for step in live:
-        print(f"cancelled: job {step.job.id}: {step.rule}: {step.output}")
-    if not live:
+    results = folder / load(folder / config).results
+    if record_of(results / MAIN_PROCESS).exists():
+        print("looking for a main process, up to a minute", flush=True)
+    try:
+        with lease(results / MAIN_PROCESS, f"the workflow in {results}"):
+            sent, starts = read(results / SUBMITTED), read_starts(results / SUBMITTED, folder)
+            left = [job for job in read_jobs() if job.lives and job.name in starts]
+            cancel(left)
+    except LeaseHeld as error:
+        raise InputError(f"{error}; it would submit the jobs again: stop it with Ctrl-C, which ends them") from None
+    for job in left:
+        step = f"{sent[job.id].rule}: {sent[job.id].output}" if job.id in sent else job.comment
+        print(f"cancelled: job {job.id}: {step}")
+    if not left:
         print("no job of this workflow lives")
 
 

@@ -34,7 +34,7 @@ def main(
         state: Folder for unfinished trainings.
         settings: Method and hyperparameters.
         warm_start: Adapter to start from instead of the base model alone.
-        time_limit: Minutes from now after which this job will be ended; the training stops before.
+        time_limit: Minutes from the start of this SLURM job, or from now, until it is ended; the training stops before.
         attempt: How often this was tried since the workflow was started, this time included.
     """
     from llamaduo.training.continuation import UNFINISHED_STATUS, begin, record_of, recorded

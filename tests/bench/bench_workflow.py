@@ -2,9 +2,9 @@
 
     python tests/bench/bench_workflow.py [--quick]
 
-Prints one line of JSON: seconds to plan the sweep, its jobs, seconds to run the grid with decisions (every run
-converges at volume 16000) and as a sweep, both on two cores; beside them, as the baseline, the seconds that the same
-number of these programs takes without a workflow. `--quick` takes one task.
+Prints one line of JSON: seconds to plan the sweep, here and with the SLURM profile, its jobs, seconds to run the grid
+with decisions (every run converges at volume 16000) and as a sweep, both on two cores; beside them, as the baseline,
+the seconds that the same number of these programs takes without a workflow. `--quick` takes one task.
 """
 
 import json
@@ -96,12 +96,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         adaptive, sweep = (paper(Path(folder) / name, quick) for name in ("adaptive", "sweep"))
         plan_seconds, _ = timed(sweep, "--dry-run", "--quiet", "all", "--cores", CORES, "sweep")
+        plan_slurm_seconds, _ = timed(sweep, "--dry-run", "--quiet", "all", "--profile", "profiles/slurm", "sweep")
         adaptive_seconds, _ = timed(adaptive, "--cores", CORES)
         sweep_seconds, output = timed(sweep, "--cores", CORES, "sweep")
         found = STEPS.findall(output)
-        jobs = int(found[-1]) if found else 0
+        if not found:
+            sys.exit(f"no number of steps in what Snakemake printed:\n{output[-2000:]}")
+        jobs = int(found[-1])
         figures = {
             "plan_seconds": round(plan_seconds, 2),
+            "plan_slurm_seconds": round(plan_slurm_seconds, 2),
             "jobs": jobs,
             "adaptive_seconds": round(adaptive_seconds, 2),
             "sweep_seconds": round(sweep_seconds, 2),

@@ -27,8 +27,8 @@ def cluster(request: pytest.FixtureRequest) -> Iterator[Cluster]:
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     os.environ.pop("SLURM_CONF", None)
     one = Cluster()
-    one.start(accounting=getattr(request.module, "ACCOUNTING", False))
     try:
+        one.start(accounting=getattr(request.module, "ACCOUNTING", False))
         yield one
     finally:
         one.stop()

@@ -111,15 +111,31 @@ class OnCluster:
         """Whether the training has made a step and a checkpoint of it, and is not at its end."""
         return any(self.folder.glob("state/checkpoints/*/checkpoint-*/complete.json"))
 
-    def program(self, name: str) -> psutil.Process:
-        """The running program of a step, wherever the cluster has put it: all nodes are this machine."""
+    def programs(self, name: str) -> list[psutil.Process]:
+        """The running programs of a name, wherever the cluster has put them: all nodes are this machine."""
+        found = []
         for process in psutil.process_iter():
             with suppress(psutil.Error):
                 command = process.cmdline()
                 is_program = len(command) > 1 and command[1].endswith(f"/scripts/{name}")
                 if is_program and process.cwd() == str(self.folder):
-                    return process
-        raise AssertionError(f"{name} does not run")
+                    found.append(process)
+        return found
+
+    def program(self, name: str) -> psutil.Process:
+        """The running program of a step."""
+        found = self.programs(name)
+        assert found, f"{name} does not run"
+        return found[0]
+
+    def typed(self, program: str) -> str:
+        """What a program prints that a user starts by hand in the workflow's folder."""
+        command = [sys.executable, f"scripts/{program}", "--config", "config.yaml"]
+        done = subprocess.run(
+            command, cwd=self.folder, env=self.environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
 
     def training_log(self) -> str:
         return (self.folder / "results/logs/finetune/animals/coverage/gemma/volume-0.log").read_text()

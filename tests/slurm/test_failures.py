@@ -63,10 +63,10 @@ def test_a_training_goes_on_elsewhere_when_its_node_dies(
 def test_a_training_that_meets_its_time_limit_goes_on(training: OnCluster, trained: Workspace) -> None:
     with training.started(ADAPTER) as process:
         training.wait_until(training.is_training, process)
-        (job,) = training.jobs("finetune", states="running")
-        # One minute is the shortest limit there is, and it must end in the middle, however fast the machine.
-        subprocess.run(["scontrol", "update", f"JobId={job.id}", "TimeLimit=1"], check=True)
+        # It must end in the middle, however fast the machine; one minute is the shortest limit there is.
         training.program("finetune.py").suspend()
+        (job,) = training.jobs("finetune", states="running")
+        subprocess.run(["scontrol", "update", f"JobId={job.id}", "TimeLimit=1"], check=True)
         training.finish(process)
 
     assert [job.state for job in training.jobs("finetune")] == ["TIMEOUT", "COMPLETED"]

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from cluster import told
-from on_cluster import Job, OnCluster
+from on_cluster import ADAPTER, Job, OnCluster
 from workspace import NOTHING, Workspace
 
 from llamaduo import tables
@@ -62,3 +62,30 @@ def test_the_loop_and_then_the_sweep(looped: OnCluster, swept: Workspace) -> Non
     assert all("_" in id for id in trainings)
     assert_equal_metrics(looped, swept)
     assert NOTHING in looped.run("sweep", "--dry-run")
+
+
+def test_several_gpus_of_one_node_on_the_partition_that_fits_best(fresh: OnCluster) -> None:
+    """A site names no partitions but their limits, and gives a model two GPUs."""
+    limits = {
+        "cpu": {"max_runtime": 1440},
+        "gpu": {"max_runtime": 1440, "max_gpu": 4, "available_gpu_models": ["a100"]},
+    }
+    file = fresh.folder / "partitions.yaml"
+    file.write_text(json.dumps({"partitions": limits}))
+    fresh.site(gpus={"gemma": 2}, cpu_partition=None, gpu_partition=None, partition_config=str(file))
+
+    with fresh.started(ADAPTER) as process:
+        fresh.wait_until(lambda: fresh.programs("finetune.py"), process)
+        program = fresh.programs("finetune.py")[0].environ()
+        fresh.finish(process)
+
+    assert [(rule_of(job), job.partition, job.state) for job in fresh.jobs()] == [
+        ("read_coverage", "cpu", "COMPLETED"),
+        ("finetune", "gpu", "COMPLETED"),
+    ]
+    (training,) = fresh.jobs("finetune")
+    asked = told("scontrol", "show", "job", training.id)
+    for part in ("NumNodes=1 ", "NumCPUs=2 ", "TresPerJob=gres:gpu:a100:2"):
+        assert part in asked
+    assert program["CUDA_VISIBLE_DEVICES"] == "0,1"
+    assert fresh.training_log().count("on 2 process(es)") == 1, "started once, and not once per GPU"

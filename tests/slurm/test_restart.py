@@ -5,14 +5,17 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-from on_cluster import ADAPTER, OnCluster
+from on_cluster import ADAPTER, Job, OnCluster
 from service_process import Service, running_service
 from workspace import NOTHING, Workspace
 
 from llamaduo.canonical import digest_folder
+from llamaduo.cluster import submitted
 from llamaduo.simulated.log import count_served
 
+OTHER_ADAPTER = ADAPTER.replace("gemma", "llama")
 GRADES = "results/baselines/animals/writer/grades/grader.parquet"
 
 
@@ -27,44 +30,80 @@ def kill(process: subprocess.Popen[str]) -> None:
     process.wait()
 
 
+def leave_trainings(there: OnCluster, *adapters: str) -> dict[str, tuple[Job, psutil.Process]]:
+    """Kill the main process in the middle of trainings, which then stand still until they are resumed."""
+
+    def are_training() -> bool:
+        return len({path.parent for path in there.folder.glob("state/checkpoints/*/checkpoint-*")}) == len(adapters)
+
+    with there.started(*adapters) as process:
+        there.wait_until(are_training, process)
+        programs = there.programs("finetune.py")
+        for program in programs:
+            program.suspend()
+        kill(process)
+    jobs = {job.id: job for job in there.jobs("finetune", states="running")}
+    sent = submitted.read(there.folder / "results" / submitted.SUBMITTED).values()
+    left = {job.output: jobs[job.id] for job in sent if job.id in jobs}
+    of = {adapter: program for adapter in adapters for program in programs if adapter in program.cmdline()}
+    assert len(left) == len(of) == len(adapters)
+    return {adapter: (left[adapter], of[adapter]) for adapter in adapters}
+
+
+def go_on(there: OnCluster, program: psutil.Process, *adapters: str) -> str:
+    """The same command; a training that it waits for goes on once it is told to."""
+    with there.started(*adapters) as process:
+        there.wait_until(lambda: "waiting for it" in there.output(), process)
+        program.resume()
+        return there.finish(process)
+
+
+def states(there: OnCluster) -> dict[str, str]:
+    return {job.id: job.state for job in there.jobs("finetune")}
+
+
 def test_a_training_that_outlives_its_main_process_is_waited_for_and_accepted(
     training: OnCluster, trained: Workspace
 ) -> None:
-    with training.started(ADAPTER) as process:
-        training.wait_until(training.is_training, process)
-        kill(process)
-    (left,) = training.jobs("finetune", states="running")
+    """And one of which only the name is known, since the process was killed before it noted the job, is not doubled."""
+    left = leave_trainings(training, ADAPTER, OTHER_ADAPTER)
+    (known, program), (unknown, _) = left[ADAPTER], left[OTHER_ADAPTER]
+    notes = training.folder / "results" / submitted.SUBMITTED
+    notes.write_text("".join(line for line in notes.open() if OTHER_ADAPTER not in line))
 
-    output = training.run(ADAPTER)
+    output = go_on(training, program, ADAPTER, OTHER_ADAPTER)
 
-    assert f"left by an earlier start: job {left.id}: finetune" in output
-    assert "accepted, from an earlier start: finetune" in output
-    assert [job.state for job in training.jobs("finetune")] == ["COMPLETED"], "no second copy was submitted"
+    assert f"left by an earlier start: job {known.id}: finetune: RUNNING: waiting for it" in output
+    assert f"left by an earlier start: job {unknown.id}: rule_finetune" in output
+    assert f"accepted, from an earlier start: finetune: {ADAPTER}" in output
+    (again,) = states(training).keys() - {known.id, unknown.id}
+    assert states(training) == {known.id: "COMPLETED", unknown.id: "CANCELLED", again: "COMPLETED"}
     assert digest_folder(training.folder / ADAPTER) == digest_folder(trained.folder / ADAPTER)
-    assert NOTHING in training.run(ADAPTER)
+    assert NOTHING in training.run(ADAPTER, OTHER_ADAPTER)
     # Its provenance is there: a changed setting is noticed, as after any other training.
     training.workspace.change("training.learning_rate", 5.0e-4)
     assert training.workspace.plan(ADAPTER) == {"finetune": 1}
 
 
 def test_a_result_is_not_accepted_when_its_settings_have_changed_since(training: OnCluster) -> None:
-    with training.started(ADAPTER) as process:
-        training.wait_until(training.is_training, process)
-        kill(process)
+    """And a job that is not planned any more is ended: its result would pass for one of the new settings."""
+    left = leave_trainings(training, ADAPTER, OTHER_ADAPTER)
+    (planned, program), (unplanned, _) = left[ADAPTER], left[OTHER_ADAPTER]
     training.workspace.change("training.learning_rate", 5.0e-4)
 
-    output = training.run(ADAPTER)
+    output = go_on(training, program, ADAPTER)
 
     assert "rejected, since settings, code or inputs have changed, from an earlier start: finetune" in output
-    assert [job.state for job in training.jobs("finetune")] == ["COMPLETED", "COMPLETED"]
+    (again,) = states(training).keys() - {planned.id, unplanned.id}
+    assert states(training) == {planned.id: "COMPLETED", unplanned.id: "CANCELLED", again: "COMPLETED"}
 
 
 def test_left_jobs_are_cancelled_on_request_and_go_on(
     training: OnCluster, trained: Workspace, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with training.started(ADAPTER) as process:
-        training.wait_until(training.is_training, process)
-        kill(process)
+    leave_trainings(training, ADAPTER)
+    monkeypatch.setenv("LLAMADUO_LEFT_JOBS", "kill")
+    assert "must be wait or cancel" in training.run(ADAPTER, status=1)
     monkeypatch.setenv("LLAMADUO_LEFT_JOBS", "cancel")
 
     training.run(ADAPTER)
@@ -74,21 +113,29 @@ def test_left_jobs_are_cancelled_on_request_and_go_on(
     assert digest_folder(training.folder / ADAPTER) == digest_folder(trained.folder / ADAPTER)
 
 
-def test_no_call_is_paid_twice_when_the_main_process_dies_while_a_service_is_asked(
+def test_no_call_is_paid_twice_when_a_job_or_the_main_process_ends_while_a_service_is_asked(
     fresh: OnCluster, service: Service
 ) -> None:
     for key, value in (("base_url", service.address), ("simulated", True), ("concurrency", 1)):
         fresh.workspace.change(f"services.grader.{key}", value)
     journal = fresh.folder / "state/journal/judging/baselines/animals/writer/grader.jsonl"
 
+    def answers() -> int:
+        return len(journal.read_bytes().splitlines()) if journal.exists() else 0
+
     with fresh.started(GRADES) as process:
-        fresh.wait_until(lambda: journal.exists() and len(journal.read_bytes().splitlines()) >= 2, process)
+        fresh.wait_until(lambda: answers() >= 2, process)
+        (job,) = fresh.jobs("judge", states="running")
+        subprocess.run(["scancel", job.id], check=True)
+        fresh.wait_until(lambda: len(fresh.jobs("judge")) == 2, process)
+        before = answers()
+        fresh.wait_until(lambda: answers() > before, process)
         kill(process)
     fresh.run(GRADES)
 
     served = count_served(service.log)
-    assert (served.distinct, served.repeated) == (len(journal.read_bytes().splitlines()), 0)
-    assert [job.state for job in fresh.jobs("judge")] == ["COMPLETED"]
+    assert (served.distinct, served.repeated) == (answers(), 0)
+    assert [job.state for job in fresh.jobs("judge")] == ["CANCELLED", "COMPLETED"]
 
 
 def test_a_second_main_process_in_the_same_folder_stops(training: OnCluster) -> None:

@@ -37,6 +37,15 @@ def test_times_asked_for_follow_the_speeds_of_the_estimate_times_the_margin() ->
     assert beyond_start(slow, twice) == pytest.approx([2 * each for each in beyond_start(slow, SETTINGS)], rel=0.01)
 
 
+def test_minutes_on_several_gpus_are_those_of_one_without_starting_divided() -> None:
+    start = SETTINGS.start_minutes
+    assert [requests.minutes_on_gpus(start + 100, gpus, SETTINGS) for gpus in (1, 2, 4)] == [
+        start + 100,
+        start + 50,
+        start + 25,
+    ]
+
+
 def test_the_time_of_calls_follows_the_limit_of_the_service() -> None:
     slow, fast = (
         requests.service_minutes(

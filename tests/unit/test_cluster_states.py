@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.cluster.states import GONE, PREEMPTED_ANSWERS, UNSEEN_ANSWERS, JobStates, ran_out_of_memory
+from llamaduo.cluster.states import (
+    GONE,
+    NEVER_SEEN_ANSWERS,
+    PREEMPTED_ANSWERS,
+    UNSEEN_ANSWERS,
+    JobStates,
+    ran_out_of_memory,
+)
 
 
 def test_a_cancelled_job_is_cancelled_whoever_did_it() -> None:
@@ -29,7 +36,16 @@ def test_a_preempted_job_that_is_queued_again_goes_on() -> None:
 
 def test_a_job_that_slurm_has_forgotten_is_gone_after_some_answers() -> None:
     states = JobStates()
+    states.settle({"7": "RUNNING"}, {"7"})
     for _ in range(UNSEEN_ANSWERS - 1):
+        assert states.settle({}, {"7"}) == {}
+    assert states.settle({}, {"7"}) == {"7": GONE}
+
+
+def test_a_job_that_was_never_told_is_waited_for_much_longer() -> None:
+    """Accounting that is behind has not lost it."""
+    states = JobStates()
+    for _ in range(NEVER_SEEN_ANSWERS - 1):
         assert states.settle({}, {"7"}) == {}
     assert states.settle({}, {"7"}) == {"7": GONE}
 

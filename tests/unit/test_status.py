@@ -1,16 +1,15 @@
 """The status of a grid of runs: live jobs by the outputs they make, failed steps, usage."""
 
 import json
-import os
 from pathlib import Path
 
 from llamaduo.cluster.queue import parse
-from llamaduo.cluster.submitted import Submitted, are_unchanged, is_made, note, read
+from llamaduo.cluster.submitted import Submitted
 from llamaduo.status.steps import Failed, live_steps, read_failed
 from llamaduo.status.usage import read_usage, usage_table
 
 ADAPTER = "results/runs/animals/writer/gemma/volume-6/adapter"
-ROWS = ["12_1", "RUNNING", "node2", "0:37", "23:59:23", "rule_finetune", "/somewhere"]
+ROWS = ["12_1", "RUNNING", "node2", "0:37", "23:59:23", "rule_finetune", "run-1", "/somewhere"]
 
 
 def submitted(benchmark: Path, **values: object) -> Submitted:
@@ -25,15 +24,20 @@ def submitted(benchmark: Path, **values: object) -> Submitted:
         "minutes": 120,
         "cores": 8,
         "gpus": 2,
+        "run": "run-1",
+        "place": "/somewhere",
     }
     return Submitted(**{**plain, **values})  # type: ignore[arg-type]
 
 
 def test_a_live_job_is_found_by_the_step_that_was_submitted(tmp_path: Path) -> None:
-    other_folder = ["13", *ROWS[1:-1], "/elsewhere"]
+    other_run = ["13", *ROWS[1:-2], "run-2", "/somewhere"]
     ended = ["14", "COMPLETED", *ROWS[2:]]
-    queue = parse("\x1f".join(row) for row in (ROWS, other_folder, ended))
+    of_original = ["16", *ROWS[1:]]
+    queue = parse("\x1f".join(row) for row in (ROWS, other_run, ended, of_original))
     jobs = [submitted(tmp_path, id=id) for id in ("12_1", "13", "14", "15")]
+    # This folder may be a copy of one whose jobs live.
+    jobs += [submitted(tmp_path, id="16", place="/original")]
 
     (step,) = live_steps(jobs, queue, Path("/somewhere"))
 
@@ -59,16 +63,6 @@ def test_a_failed_step_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert read_failed(tmp_path / "none.json") == []
 
 
-def test_notes_of_submission_survive_a_line_that_was_cut_off(tmp_path: Path) -> None:
-    file = tmp_path / "settings/submitted.jsonl"
-    for job in (submitted(tmp_path), submitted(tmp_path, digest="b"), submitted(tmp_path, id="13")):
-        note(file, job)
-    with file.open("a") as lines:
-        lines.write('{"id": "14", "ru')
-
-    assert {id: job.digest for id, job in read(file).items()} == {"12": "b", "13": "a"}
-
-
 def test_usage_counts_gpu_hours_and_an_output_once(tmp_path: Path) -> None:
     benchmark = tmp_path / "benchmark.tsv"
     benchmark.write_text("s\th:m:s\tmax_rss\n1800.0\t0:30:00\t2000.0\n")
@@ -80,16 +74,3 @@ def test_usage_counts_gpu_hours_and_an_output_once(tmp_path: Path) -> None:
     table = usage_table([usage])
     assert "30.0 of 120" in table
     assert "asks for much more memory than it uses" in table
-
-
-def test_a_result_is_there_when_it_was_made_after_the_submission(tmp_path: Path) -> None:
-    old, new = tmp_path / "old", tmp_path / "new"
-    for file, time in ((old, 100), (new, 300)):
-        file.touch()
-        os.utime(file, (time, time))
-
-    assert is_made([new], submitted=200)
-    assert not is_made([new, tmp_path / "missing"], submitted=200)
-    assert not is_made([old], submitted=200), "an output of an earlier job"
-    assert are_unchanged([old], submitted=200)
-    assert not are_unchanged([old, new], submitted=200)

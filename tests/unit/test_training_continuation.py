@@ -4,10 +4,12 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 import training_runs
@@ -22,7 +24,7 @@ from llamaduo.lease import LeaseHeld
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows
 from llamaduo.training.continuation import UNFINISHED_STATUS, advance, begin, is_hopeless, read, record_of, recorded
-from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job
+from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job, start_of_job
 from llamaduo.training.memory import Footprint
 from llamaduo.training.model import start
 from llamaduo.training.processes import check_processes
@@ -86,6 +88,29 @@ def test_a_job_ends_at_its_time_limit_or_when_slurm_says_whichever_is_earlier() 
     assert end_of_job(10, {STARTED: "1000"}) == 1600
     assert end_of_job(10, {STARTED: "1000", "SLURM_JOB_END_TIME": "1500"}) == 1500
     assert end_of_job(None, {"SLURM_JOB_END_TIME": "1500"}) == 1500
+
+
+def test_a_job_begins_with_its_first_process_however_long_the_programs_before_this_one_take(tmp_path: Path) -> None:
+    keeper = tmp_path / "slurmstepd"
+    keeper.symlink_to("/bin/bash")
+    scripts = str(Path(__file__).parents[2] / "scripts")
+    environment = os.environ | {"SLURM_JOB_ID": f"test-{os.getpid()}", "PYTHONPATH": scripts}
+    # The shell is the step's keeper, and `sleep` the job's first process, as the batch script is.
+    with subprocess.Popen([keeper, "-c", "sleep 60 & wait"], env=environment, start_new_session=True) as kept:
+        try:
+            time.sleep(1.5)
+            own = subprocess.run(
+                [sys.executable, "-c", "from llamaduo.training.deadline import start_of_job; print(start_of_job())"],
+                env=environment,
+                capture_output=True,
+                text=True,
+                check=True,
+            )
+            (first,) = psutil.Process(kept.pid).children()
+            assert float(own.stdout) == pytest.approx(first.create_time(), abs=0.1)
+            assert start_of_job({}) == psutil.Process().create_time()
+        finally:
+            os.killpg(kept.pid, signal.SIGKILL)
 
 
 def test_a_training_stops_when_no_step_and_checkpoint_fit_before_the_end() -> None:

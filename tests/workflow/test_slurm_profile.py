@@ -1,6 +1,7 @@
 """The SLURM profiles and the plan, without a cluster: what a dry-run says with them."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -10,14 +11,20 @@ from workspace import Workspace
 SLURM, SEVERAL_GPUS = ("--profile", "profiles/slurm"), ("--profile", "profiles/slurm-multi-gpu")
 PRICES = {"prompt": 1000, "completion": 4000}
 DOLLARS = re.compile(r"^(\w+)\s.*?\s([\d,]+\.\d\d( simulated)?( – [\d,]+\.\d\d( simulated)?)?)(\s|$)", re.MULTILINE)
+NO_LIMITS = {"longest_minutes": 10**6, "largest_mb": 10**6}
 PLANNED = re.compile(r"^(\w+)\s+(\d+)\s.*?(\d[\d,]*)?\s+not there yet", re.MULTILINE)
 
 
-def dry_run(workspace: Workspace, *arguments: str, site: dict[str, object] | None = None) -> tuple[int, str]:
+def dry_run(
+    workspace: Workspace,
+    *arguments: str,
+    site: dict[str, object] | None = None,
+    shown: tuple[str, ...] = ("--quiet", "all"),
+) -> tuple[int, str]:
     file = workspace.folder / "site.yaml"
     file.write_text(yaml.safe_dump(site or {}))
     done = workspace.snakemake(
-        *SLURM, *arguments, "--dry-run", "--quiet", "all", "--", "sweep", environment={"LLAMADUO_SITE": str(file)}
+        *SLURM, *arguments, "--dry-run", *shown, "--", "sweep", environment={"LLAMADUO_SITE": str(file)}
     )
     return done.returncode, done.stdout + done.stderr
 
@@ -69,16 +76,96 @@ def test_a_plan_tells_what_the_steps_cost(fresh: Workspace) -> None:
 
 
 def test_several_gpus_are_asked_for_by_the_second_profile(fresh: Workspace) -> None:
+    """Large models get four, which divide the time of training, unless the site has another number for a model."""
     fresh.change("estimate", {"billion_parameters": {"gemma": 2, "llama": 70}})
     fresh.change("resources", {"start_minutes": 60})
 
     _, one = dry_run(fresh)
-    status, several = dry_run(fresh, *SEVERAL_GPUS, site={"gpus": {"gemma": 1, "llama": 4}})
+    status, several = dry_run(fresh, *SEVERAL_GPUS)
+    _, by_site = dry_run(fresh, *SEVERAL_GPUS, site={"gpus": {"gemma": 2, "llama": 1}})
 
     assert status == 0, several
-    # Three of the six trainings are of each model.
-    assert gpu_hours(several)["finetune"] == pytest.approx(gpu_hours(one)["finetune"] / 2 * 5, abs=2)
+    # Of six trainings of an hour, which take hardly more than to start, three are of each model.
+    assert gpu_hours(one)["finetune"] == pytest.approx(3 + 3, abs=1)
+    assert gpu_hours(several)["finetune"] == pytest.approx(3 + 3 * 4, abs=1)
+    assert gpu_hours(by_site)["finetune"] == pytest.approx(3 * 2 + 3, abs=1)
     assert gpu_hours(several)["respond"] == gpu_hours(one)["respond"]
+
+
+def test_time_memory_and_cores_follow_the_gpus_and_all_are_on_one_node(fresh: Workspace) -> None:
+    fresh.change("resources", {"start_minutes": 60})
+    fresh.change("training.max_steps", 100_000_000)
+    # What a job asks for is printed where a rule has no message of its own.
+    rule = fresh.folder / "rules/training.smk"
+    rule.write_text(re.sub(r"    message:\n.*\n", "", rule.read_text()))
+
+    asked = {}
+    for gpus in (1, 2):
+        status, output = dry_run(
+            fresh, "--cores", "99", site={"gpus": dict.fromkeys(("gemma", "llama"), gpus), **NO_LIMITS}, shown=()
+        )
+        assert status == 0, output
+        asked[gpus] = requests_of("finetune", output)
+
+    assert all(asked[1][name] * 2 == asked[2][name] for name in ("gpu", "mem_mb", "threads")), asked
+    assert asked[1]["runtime"] - 60 == pytest.approx(2 * (asked[2]["runtime"] - 60), abs=2)
+    assert asked[2]["nodes"] == 1
+
+
+def requests_of(step: str, output: str) -> dict[str, int]:
+    """What the first job of a rule asks for, as a dry-run prints it."""
+    job = re.search(rf"^rule {step}:\n(.*?)\n\n", output, re.MULTILINE | re.DOTALL).group(1)
+    return {name: int(value) for name, value in re.findall(r"(gpu|mem_mb|nodes|runtime)=(\d+)", job)} | {
+        "threads": int(re.search(r"threads: (\d+)", job).group(1))
+    }
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "right"),
+    [
+        ("longest_minutes", "2-00:00:00", "must be a whole number of minutes"),
+        ("largest_mb", 0.5, "must be a whole number of MB"),
+        ("account", 1234, "must be text"),
+        ("preemptible", "no", "must be true or false"),
+        ("gpus", 4, "must name models with their numbers of GPUs"),
+    ],
+)
+def test_a_site_value_of_another_kind_is_named_with_what_would_be_right(
+    fresh: Workspace, key: str, value: object, right: str
+) -> None:
+    status, output = dry_run(fresh, site={key: value})
+
+    assert status != 0
+    assert f"site.yaml: {key}: {value!r}: {right}" in output
+    assert "Traceback" not in output
+
+
+def test_partitions_are_chosen_by_their_limits(fresh: Workspace) -> None:
+    site = {"cpu_partition": None, "gpu_partition": None, "partition_config": "partitions.yaml"}
+    (fresh.folder / "partitions.yaml").write_text("partitions: {cpu: {max_runtime: 1440}, gpu: {max_gpu: 4}}\n")
+
+    status, output = dry_run(fresh, site=site, shown=())
+
+    assert status == 0, output
+    assert "slurm_partition" not in output, "the plugin chooses, as it submits"
+
+
+def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: Workspace) -> None:
+    paper = Path(__file__).parents[2]
+    shutil.copy(paper / "config/config.yaml", fresh.folder / "config.yaml")
+
+    status, output = dry_run(fresh)
+
+    assert status == 0, output
+    steps, submitted, hours = re.search(
+        r"^total\s+(\d+)\s+(\d+) on a cluster\s+([\d,]+)", output, re.MULTILINE
+    ).groups()
+    beside = int(steps) - int(submitted)
+    told = " ".join((paper / "README.md").read_text().split())
+    assert f"is {int(steps):,} steps, {beside:,} of which run beside Snakemake" in told
+    assert f"in seconds and {int(submitted):,} on the cluster" in told
+    assert gpu_hours(output).keys() == {"finetune", "respond", "respond_untuned"}
+    assert int(hours.replace(",", "")) == pytest.approx(sum(gpu_hours(output).values()), abs=3)
 
 
 def test_an_unknown_site_value_is_named_with_the_known_ones(fresh: Workspace) -> None:
@@ -91,10 +178,12 @@ def test_an_unknown_site_value_is_named_with_the_known_ones(fresh: Workspace) ->
 
 
 def test_the_service_steps_stay_beside_the_main_process_where_nodes_have_no_internet(fresh: Workspace) -> None:
-    _, jobs = dry_run(fresh)
-    _, beside = dry_run(fresh, site={"internet_on_nodes": False})
+    status, jobs = dry_run(fresh)
+    status_beside, beside = dry_run(fresh, site={"internet_on_nodes": False})
 
+    assert (status, status_beside) == (0, 0), jobs + beside
     for step in ("synthesize", "judge", "respond_service"):
+        assert re.search(rf"^{step}\s", jobs, re.MULTILINE)
         assert not re.search(rf"^{step}\s.*beside Snakemake", jobs, re.MULTILINE)
         assert re.search(rf"^{step}\s.*beside Snakemake", beside, re.MULTILINE)
 

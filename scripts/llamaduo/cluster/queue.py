@@ -1,7 +1,10 @@
 """What SLURM says about jobs, read from squeue: it knows them while they live and for some time after."""
 
 import os
+import re
+import shlex
 import subprocess
+import sys
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +12,24 @@ from pathlib import Path
 
 from llamaduo.errors import ServiceError
 
-FIELDS = ("%i", "%T", "%R", "%M", "%L", "%k", "%Z")
+PAUSE_SECONDS = 5
+ANSWER_SECONDS = 60
+"""A program of SLURM's that takes longer does not answer."""
+MAY_PASS = re.compile(
+    "|".join(
+        [
+            r"unable to (contact|connect|resolve|establish)|name resolution|connection (refused|reset|timed out)",
+            r"timed out|not connected|zero bytes|unexpected message|no route|network is unreachable",
+            r"standby mode|temporarily un(able|available)|retry momentarily|rate limit",
+            r"i/o error writing|munge|authentication|inactive or drain",
+            r"(max|grp)submitjob",
+        ]
+    ),
+    re.IGNORECASE,
+)
+"""What SLURM's programs say when the same may go well later: an outage, an upgrade, limits on jobs at once."""
+NO_SUCH_JOB = re.compile(r"invalid job id|already completing or completed", re.IGNORECASE)
+FIELDS = ("%i", "%T", "%R", "%M", "%L", "%k", "%j", "%Z")
 ENDED = {
     "BOOT_FAIL",
     "CANCELLED",
@@ -30,6 +50,7 @@ class ClusterJob:
     """A job, or one task of an array (`id` is then ARRAY_TASK).
 
     `where` is the node it runs on, or in brackets why it waits; `used` and `left` are times as squeue writes them.
+    `name` is what all jobs of one start of the workflow share.
     """
 
     id: str
@@ -38,6 +59,7 @@ class ClusterJob:
     used: str
     left: str
     comment: str
+    name: str
     folder: Path
 
     @property
@@ -57,18 +79,35 @@ def read_jobs(states: str | None = None, patience: float = 0) -> list[ClusterJob
     A controller that does not answer is asked again for `patience` seconds. Raises `ServiceError` when it stays silent.
     """
     command = ["squeue", "--noheader", "--array", "--user", str(os.getuid()), "--format", "\x1f".join(FIELDS)]
-    command += ["--states", states] if states else []
-    end = time.monotonic() + patience
+    return parse(ask(*command, *(["--states", states] if states else []), patience=patience).splitlines())
+
+
+def ask(*command: str, patience: float = 0) -> str:
+    """What one of SLURM's programs prints.
+
+    Where it fails it is asked again for `patience` seconds. Raises `ServiceError` with what it complained of.
+    """
+    end, told = time.monotonic() + patience, ""
     while True:
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603 - no outside words
+            done = subprocess.run(  # noqa: S603 - no outside words
+                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+            )
         except FileNotFoundError:
-            raise ServiceError("squeue: no such program; SLURM is not installed here") from None
-        if done.returncode == 0:
-            return parse(done.stdout.splitlines())
-        if time.monotonic() >= end:
-            raise ServiceError(f"squeue: SLURM's controller does not answer: {done.stderr.strip()}")
-        time.sleep(5)
+            raise ServiceError(f"{command[0]}: no such program; SLURM is not installed here") from None
+        except subprocess.TimeoutExpired:
+            complaint = f"no answer in {ANSWER_SECONDS} s"
+        else:
+            if done.returncode == 0:
+                return done.stdout
+            complaint = done.stderr.strip() or f"it ended with status {done.returncode}"
+        error = f"{command[0]}: SLURM does not answer: {complaint}"
+        if time.monotonic() >= end or NO_SUCH_JOB.search(complaint):
+            raise ServiceError(error)
+        if complaint != told:
+            print(f"{error}; asking again, for {patience:g} s at most", file=sys.stderr, flush=True)
+            told = complaint
+        time.sleep(PAUSE_SECONDS)
 
 
 def parse(lines: Iterable[str]) -> list[ClusterJob]:
@@ -77,15 +116,35 @@ def parse(lines: Iterable[str]) -> list[ClusterJob]:
     for line in lines:
         fields = line.split("\x1f")
         if len(fields) == len(FIELDS):
-            number, state, where, used, left, comment, folder = fields
-            jobs.append(ClusterJob(number, state, where, used, left, comment, Path(folder)))
+            number, state, where, used, left, comment, name, folder = fields
+            jobs.append(ClusterJob(number, state, where, used, left, comment, name, Path(folder)))
     return jobs
 
 
-def cancel(jobs: Iterable[ClusterJob]) -> None:
-    """Ask SLURM to end jobs. Raises `ServiceError` when it refuses."""
+def read_states(command: str) -> dict[str, str]:
+    """The states of jobs by their ids, from a command that prints `ID|STATE` for each. Raises `ServiceError`."""
+    rows = (line.partition("|") for line in ask(*shlex.split(command)).splitlines())
+    return {job.strip(): state.strip() for job, bar, state in rows if job.strip() and bar}
+
+
+def cancel(jobs: Iterable[ClusterJob], patience: float = 0) -> None:
+    """Have SLURM end jobs; one that has ended meanwhile is none of its business.
+
+    A controller that does not answer is asked again for `patience` seconds. Raises `ServiceError` when it refuses.
+    """
     names = [job.id for job in jobs]
     if names:
-        done = subprocess.run(["scancel", *names], capture_output=True, text=True, check=False)  # noqa: S603, S607
-        if done.returncode:
-            raise ServiceError(f"scancel: {done.stderr.strip()}")
+        _scancel(*names, patience=patience)
+
+
+def cancel_all_named(name: str, patience: float = 0) -> None:
+    """Have SLURM end all jobs of one name, whether or not their ids are known. As `cancel` otherwise."""
+    _scancel(f"--user={os.getuid()}", f"--name={name}", patience=patience)
+
+
+def _scancel(*arguments: str, patience: float) -> None:
+    try:
+        ask("scancel", *arguments, patience=patience)
+    except ServiceError as error:
+        if not NO_SUCH_JOB.search(str(error)):
+            raise

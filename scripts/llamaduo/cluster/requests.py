@@ -45,6 +45,11 @@ def curation_minutes(pairs: int, settings: ResourceSettings) -> int:
     return _minutes(pairs * SECONDS_PER_PAIR / 60, settings)
 
 
+def minutes_on_gpus(minutes: int, gpus: int, settings: ResourceSettings) -> int:
+    """Time on several GPUs of what takes so long on one: they divide the time of the steps, not that of starting."""
+    return settings.start_minutes + math.ceil((minutes - settings.start_minutes) / gpus)
+
+
 def model_mb(size: float, settings: ResourceSettings, pairs: int = 0, copies: float | None = None) -> int:
     """Main memory of a step that loads a model of `size` 10^9 parameters, in MB."""
     weights = weights_bytes(size) * (copies or settings.weights_copies)

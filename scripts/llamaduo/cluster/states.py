@@ -7,6 +7,8 @@ from pathlib import Path
 
 UNSEEN_ANSWERS = 3
 """In so many answers in a row a job is missing before it counts as gone: SLURM forgets jobs after their end."""
+NEVER_SEEN_ANSWERS = 30
+"""The same for a job that no answer has told yet: accounting may be minutes behind. So many answers take an hour."""
 PREEMPTED_ANSWERS = 2
 """In so many answers a job is preempted before it counts as ended: SLURM may queue it again in between."""
 GONE = "UNKNOWN"
@@ -29,6 +31,7 @@ class JobStates:
     """Remembers what the earlier answers said."""
 
     def __init__(self) -> None:
+        self._seen: set[str] = set()
         self._unseen: Counter[str] = Counter()
         self._preempted: Counter[str] = Counter()
 
@@ -49,9 +52,10 @@ class JobStates:
         arrays = {job.split("_[")[0] for job in states if "_[" in job}
         for job in active:
             if job in states or job.split("_")[0] in arrays or job.split("_")[0] in states:
+                self._seen.add(job)
                 self._unseen.pop(job, None)
                 continue
             self._unseen[job] += 1
-            if self._unseen[job] >= UNSEEN_ANSWERS:
+            if self._unseen[job] >= (UNSEEN_ANSWERS if job in self._seen else NEVER_SEEN_ANSWERS):
                 states[job] = GONE
         return states

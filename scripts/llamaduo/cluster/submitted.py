@@ -3,12 +3,25 @@
 Snakemake writes a result's provenance when its own main process sees the job end. A job that outlived a killed main
 process has none, and its result, which may have taken a day, would be made again. This file holds what the provenance
 would have said, so that the next start can accept the result if nothing has changed since.
+
+Before its first job, each start notes the name that all of its jobs have in SLURM: a job that was sent, but not noted
+because the main process was killed or the disk was full, is known by that name.
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
+
+from llamaduo.canonical import digest
+
+SUBMITTED = Path("settings/submitted.jsonl")
+"""The file, in the results folder."""
+MAIN_PROCESS = Path("settings/workflow")
+"""What the main process holds a lease on, in the results folder."""
+TIMESTAMP = ".snakemake_timestamp"
+"""The file in which Snakemake keeps the time of a folder."""
 
 
 @dataclass(frozen=True)
@@ -17,6 +30,8 @@ class Submitted:
 
     The digest is over settings, code and the names of inputs. `time` is when it was submitted (seconds of the epoch);
     `benchmark` the file of the time and memory that it took; what it asked for is in MB, minutes, cores and GPUs.
+    `run` is its name in SLURM, which all jobs of one start share, and `place` the folder that the workflow runs in.
+    `inputs` is a digest of the times of its inputs, `before` are the times of those outputs that were there already.
     """
 
     id: str
@@ -29,35 +44,78 @@ class Submitted:
     minutes: int
     cores: int
     gpus: int
+    run: str = ""
+    place: str = ""
+    inputs: str = ""
+    before: Mapping[str, float] = field(default_factory=dict)
 
 
 def note(file: Path, job: Submitted) -> None:
-    """Append a line. A line is short enough to be written whole."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("a", encoding="utf-8") as lines:
-        lines.write(json.dumps(asdict(job)) + "\n")
+    """Append a line about a job."""
+    _append(file, asdict(job))
+
+
+def note_start(file: Path, run: str, place: Path) -> None:
+    """Append a line about a start in the folder `place`, whose jobs will all be named `run`."""
+    _append(file, {"start": run, "place": str(place.resolve())})
 
 
 def read(file: Path) -> dict[str, Submitted]:
     """The jobs by their ids; the last line about an id holds. A line that a kill cut off is passed over."""
     jobs = {}
-    for line in file.read_text(encoding="utf-8").splitlines() if file.is_file() else []:
+    for values in _lines(file):
         try:
-            job = Submitted(**json.loads(line))
-        except (ValueError, TypeError):
+            job = Submitted(**values)
+        except TypeError:
             continue
         jobs[job.id] = job
     return jobs
 
 
-def is_made(outputs: Sequence[Path], submitted: float) -> bool:
-    """Whether a job that was submitted at a time has made all of its outputs.
+def read_starts(file: Path, place: Path) -> set[str]:
+    """The names of the jobs of all starts in the folder `place`: a copy of the folder does not own the jobs."""
+    return {line["start"] for line in _lines(file) if "start" in line and line.get("place") == str(place.resolve())}
 
-    Outputs are renamed into place when they are whole, and were removed before the job began.
+
+def times_of(files: Iterable[Path]) -> dict[str, float]:
+    """When each of the files and folders that are there was last changed, as its file system says."""
+    times = {}
+    for file in files:
+        for stamp in (file / TIMESTAMP, file):
+            try:
+                times[str(file)] = stamp.stat().st_mtime
+            except OSError:
+                continue
+            break
+    return times
+
+
+def digest_of_times(files: Iterable[Path]) -> str:
+    """What tells whether any of the files has been changed or removed, by no clock but that of their file system."""
+    return digest(times_of(files))
+
+
+def is_made(outputs: Sequence[Path], before: Mapping[str, float]) -> bool:
+    """Whether a job has made all of its outputs, of which there were those `before`, as `times_of` tells.
+
+    Outputs are renamed into place when they are whole, and are removed before the job begins.
     """
-    return all(file.exists() and file.stat().st_mtime >= submitted for file in outputs)
+    times = times_of(outputs)
+    return all(str(file) in times and times[str(file)] != before.get(str(file)) for file in outputs)
 
 
-def are_unchanged(inputs: Sequence[Path], submitted: float) -> bool:
-    """Whether the inputs of a job have not changed since it was submitted."""
-    return all(file.exists() and file.stat().st_mtime <= submitted for file in inputs)
+def _append(file: Path, values: Mapping[str, Any]) -> None:
+    """One write, on a line of its own even after one that was cut off."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with file.open("ab", buffering=0) as lines:
+        lines.write(f"\n{json.dumps(values)}\n".encode())
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
+        try:
+            values = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(values, dict):
+            yield values

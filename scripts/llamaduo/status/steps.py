@@ -52,5 +52,6 @@ class LiveStep:
 
 def live_steps(submitted: Iterable[Submitted], queue: Iterable[ClusterJob], folder: Path) -> list[LiveStep]:
     """The submitted steps whose jobs live, of the workflow that runs in `folder`."""
-    alive = {job.id: job for job in queue if job.lives and job.folder.resolve() == folder.resolve()}
-    return [LiveStep(step.rule, step.output, alive[step.id]) for step in submitted if step.id in alive]
+    alive = {(job.id, job.name): job for job in queue if job.lives}
+    here = [step for step in submitted if step.place == str(folder.resolve())]
+    return [LiveStep(one.rule, one.output, alive[one.id, one.run]) for one in here if (one.id, one.run) in alive]

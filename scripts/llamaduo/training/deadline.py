@@ -3,7 +3,8 @@
 import os
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from types import FrameType
 
@@ -16,8 +17,11 @@ UNMEASURED_SAVE_SECONDS = 30.0
 """What a first checkpoint is taken to need."""
 SLACK = 1.5
 """A step, a validation or a checkpoint may take so many times as long as the longest so far."""
-
-
+LONGEST_START_SECONDS = 600.0
+"""What the programs before this one are taken to need at most. A job that began earlier does more than this training,
+such as one that somebody works in, and the training's time limit is not that job's."""
+KEEPER = "slurmstepd"
+"""SLURM's process that starts and watches those of a job's step."""
 STARTED = "LLAMADUO_STARTED"
 """The variable in which a process tells those that it starts when the job began, in seconds since 1970."""
 
@@ -36,14 +40,39 @@ class Unfinished(Exception):  # noqa: N818
 def end_of_job(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> float | None:
     """When this job will be ended, in seconds since 1970: the earlier of its time limit and what SLURM says.
 
-    `time_limit` is in minutes from the start of this process, or of the one that launched it; None: no limit.
+    `time_limit` is in minutes from the start of the job; None: no limit.
     """
     ends = []
     if time_limit is not None:
-        ends.append(float(environment.get(STARTED) or psutil.Process().create_time()) + 60 * time_limit)
+        ends.append(start_of_job(environment) + 60 * time_limit)
     if environment.get("SLURM_JOB_END_TIME", "").isdigit():
         ends.append(float(environment["SLURM_JOB_END_TIME"]))
     return min(ends, default=None)
+
+
+def start_of_job(environment: Mapping[str, str] = os.environ) -> float:
+    """When this job began, in seconds since 1970: as a process before this one has told it, or else as SLURM's first
+    process of the job on this node did; without SLURM the start of this process.
+
+    On a slow file system minutes may lie between the job's first process and this one.
+    """
+    if STARTED in environment:
+        return float(environment[STARTED])
+    own, job = psutil.Process().create_time(), environment.get("SLURM_JOB_ID")
+    begun = [start for start in _starts_of_steps(job) if start > own - LONGEST_START_SECONDS] if job else []
+    return min([own, *begun])
+
+
+def _starts_of_steps(job: str) -> Iterator[float]:
+    """When SLURM's keepers of steps began the first processes of a job on this node.
+
+    Only those: where SLURM has put a job back into the queue, processes of its earlier attempt may have stayed behind.
+    """
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            parent = process.parent() if process.environ().get("SLURM_JOB_ID") == job else None
+            if parent is not None and parent.name().startswith(KEEPER):
+                yield process.create_time()
 
 
 @dataclass

@@ -52,7 +52,7 @@ def finetune(
 
     An unfinished training is kept under `state`, in a folder named after all that determines it. On one computer the
     same inputs give the same bytes, interrupted or not. Beside `training` stand TensorBoard files and a record of the
-    machine, which nothing reads. `time_limit` is in minutes from the start of this process.
+    machine, which nothing reads. `time_limit` is in minutes from the start of the job.
 
     Under `accelerate launch` every process calls this; one of them writes. Raises `InputError` for data, model or
     settings that cannot be trained with, before a step is made, and for jobs that are too short; `Unfinished` when a

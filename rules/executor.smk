@@ -1,0 +1,210 @@
+"""Amendments to Snakemake's executor plugin for SLURM (snakemake-executor-plugin-slurm 2.8).
+
+As it comes, it takes a moment without controller for a failure of the jobs that it submits, and forgets all others; it
+waits for ever for a job that was cancelled (asking sacct) or preempted; it gives every task of an array the request of
+the first, and never submits the rest of a rule's ready jobs of which not all may run at once; and on an interruption it
+does not end the jobs that it is just submitting or asking for.
+"""
+
+import asyncio
+import threading
+import time
+
+from llamaduo.cluster.queue import cancel_all_named, read_states
+from llamaduo.cluster.states import JobStates, ran_out_of_memory
+from llamaduo.cluster.submission import ArrayRefused, Submissions
+from llamaduo.cluster.submitted import Submitted, note, note_start
+from snakemake.logging import logger
+
+# The polling slows down to so many times the first wait.
+SLOWEST_POLL = 4
+# Seconds between two questions to a controller that is silent, and between two lines that say so.
+PAUSE_SECONDS, REMINDER_SECONDS = 5, 300
+# So long Ctrl-C waits for a controller that is down, to end the jobs.
+SECONDS_TO_CANCEL = 120
+
+
+def amend_executor():
+    import snakemake_executor_plugin_slurm as plugin
+
+    stopped, known, states = threading.Event(), set(), JobStates()
+
+    class Executor(plugin.Executor):
+        def __post_init__(self, *arguments, **options):
+            super().__post_init__(*arguments, **options)
+            plugin.query_job_status = self.query_until_answered
+            try:
+                note_start(SUBMITTED, self.run_uuid, Path.cwd())
+            except OSError as error:
+                sys.exit(f"error: {SUBMITTED}: {error.strerror}, {NOTHING_STARTED}")
+
+        # Submitting
+
+        def _submit_array_jobs(self, jobs):
+            groups = {}
+            for job in jobs:
+                groups.setdefault(request_of(job), []).append(job)
+            for like in groups.values():
+                for first in range(0, len(like), self.max_array_size):
+                    part = like[first : first + self.max_array_size]
+                    super()._submit_array_jobs(part) if len(part) > 1 else self._submit_job(part[0])
+
+        def run_array_jobs(self, jobs):
+            try:
+                super().run_array_jobs(jobs)
+            except ArrayRefused:
+                for job in jobs:
+                    self.run_job(job)
+
+        def report_job_submission(self, job_info, *arguments, **options):
+            if "_" in job_info.external_jobid:
+                # SLURM writes the logs of an array's tasks here, not where the plugin looks for them.
+                job_info.aux["slurm_logfile"] = (
+                    self.slurm_logdir / f"rule_{job_info.job.name}" / f"{job_info.external_jobid}.log"
+                )
+            known.add(job_info.external_jobid.split("_")[0])
+            super().report_job_submission(job_info, *arguments, **options)
+            for job in job_info.job if job_info.job.is_group() else [job_info.job]:
+                where_possible(note, SUBMITTED, submitted_job(job, job_info.external_jobid, self.run_uuid))
+
+        # Asking
+
+        async def query_until_answered(self, command, logger):
+            reminder = 0
+            while self.wait:
+                start = time.monotonic()
+                try:
+                    told = await asyncio.to_thread(read_states, command.replace("JobIdRaw", "JobID"))
+                except ServiceError as error:
+                    if start >= reminder:
+                        logger.warning(f"{error}; asking until it does.")
+                        reminder = start + REMINDER_SECONDS
+                    await asyncio.sleep(PAUSE_SECONDS)
+                else:
+                    return states.settle(told, self.polled), time.monotonic() - start
+            return None, None
+
+        async def check_active_jobs(self, active_jobs):
+            self.polled = {job.external_jobid for job in active_jobs}
+            async for job in super().check_active_jobs(active_jobs):
+                yield job
+            slowest = SLOWEST_POLL * self.workflow.executor_settings.init_seconds_before_status_checks
+            self.next_seconds_between_status_checks = min(self.next_seconds_between_status_checks, slowest)
+
+        async def sleep(self):
+            end = time.monotonic() + self.next_seconds_between_status_checks
+            while self.wait and (left := end - time.monotonic()) > 0:
+                await asyncio.sleep(min(1, left))
+
+        # Ending
+
+        def report_job_error(self, job_info, msg=None, **options):
+            if not stopped.is_set():
+                if ran_out_of_memory(msg or "", job_info.aux and job_info.aux.get("slurm_logfile")):
+                    where_possible(note_out_of_memory, job_info.job)
+                if job_info.job.attempt > job_info.job.restart_times:
+                    where_possible(note_failed, [job_info.job])
+            super().report_job_error(job_info, msg=msg, **options)
+
+        def cancel(self):
+            """End all jobs of this start: those that are just being submitted and asked for as well."""
+            stopped.set()
+            self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
+            try:
+                cancel_all_named(self.run_uuid, patience=SECONDS_TO_CANCEL)
+            except ServiceError as error:
+                self.logger.error(
+                    f"{error}: the jobs live on; the next start settles them, and scripts/cancel.py ends them"
+                )
+            self.shutdown()
+
+        def shutdown(self):
+            stopped.set()
+            super().shutdown()
+
+    plugin.subprocess = Submissions(stopped, logger.warning, known)
+    plugin.validate_account = account_unless_refused(plugin.validate_account)
+    plugin.get_default_partition = asked_until_answered(plugin.get_default_partition, stopped)
+    plugin.pending_jobs_for_rule = no_job_waits
+    if workflow.executor_settings.status_command == "squeue":
+        plugin.query_job_status_sacct = plugin.query_job_status_squeue
+    workflow.executor_plugin.executor = Executor
+
+
+def where_possible(keep, *arguments):
+    """Note something for later. A disk that is full must not make a job of that lives a failed one."""
+    try:
+        keep(*arguments)
+    except OSError as error:
+        logger.warning(f"not noted for later starts and the status: {error}")
+
+
+def account_unless_refused(validate):
+    """The check of the account, which may be out of order: SLURM itself refuses a wrong one."""
+
+    @functools.cache
+    def account_of(account, logger):
+        try:
+            return validate(account, logger)
+        except (OSError, WorkflowError) as error:
+            if "appears to be invalid" in str(error):
+                raise
+            logger.warning(f"the account {account} is not checked: {error}")
+            return account
+
+    return account_of
+
+
+def asked_until_answered(ask, stopped):
+    """A question to SLURM that the plugin asks once, and takes the lack of an answer for a failure of the job."""
+
+    def answer(*arguments):
+        while True:
+            try:
+                return ask(*arguments)
+            except WorkflowError as error:
+                logger.warning(f"{error}; asking until it does.")
+                if stopped.wait(PAUSE_SECONDS):
+                    raise
+
+    return answer
+
+
+def no_job_waits(dag, rule_name):
+    """An array is never held back for jobs that may come."""
+    return 0
+
+
+def request_of(job):
+    """What of a job's request must be the same in all tasks of an array."""
+    own = {"tmpdir", *map(slot_of, CONFIG.services)}
+    return (job.threads, *sorted((name, str(value)) for name, value in job.resources.items() if name not in own))
+
+
+def submitted_job(job, id, run):
+    """A job's note for later starts and for the status."""
+    asked = {name: job.resources.get(name, 0) for name in ("mem_mb", "runtime", "gpu")}
+    memory, minutes, gpus = (value if isinstance(value, int) else 0 for value in asked.values())
+    return Submitted(
+        id,
+        job.rule.name,
+        output=str(job.output[0]),
+        benchmark=str(job.benchmark or ""),
+        digest=digest_of_job(job),
+        time=time.time(),
+        memory=memory,
+        minutes=minutes,
+        cores=job.threads,
+        gpus=gpus,
+        run=run,
+        place=str(Path.cwd().resolve()),
+        inputs=digest_of_times(map(Path, job.input)),
+        before=times_of(map(Path, job.output)),
+    )
+
+
+def note_out_of_memory(job):
+    """Remember that a step has run out of memory, for its next attempt's request."""
+    times = read_json(OUT_OF_MEMORY) if OUT_OF_MEMORY.is_file() else {}
+    key = step_key(job.rule.name, job.wildcards)
+    write_json(OUT_OF_MEMORY, times | {key: times.get(key, 0) + 1})
