@@ -12,7 +12,7 @@ SLURM, SEVERAL_GPUS = ("--profile", "profiles/slurm"), ("--profile", "profiles/s
 PRICES = {"prompt": 1000, "completion": 4000}
 DOLLARS = re.compile(r"^(\w+)\s.*?\s([\d,]+\.\d\d( simulated)?( – [\d,]+\.\d\d( simulated)?)?)(\s|$)", re.MULTILINE)
 NO_LIMITS = {"longest_minutes": 10**6, "largest_mb": 10**6}
-PLANNED = re.compile(r"^(\w+)\s+(\d+)\s.*?(\d[\d,]*)?\s+not there yet", re.MULTILINE)
+PLANNED = re.compile(r"^(\w+)\s+(\d+)\s+(?:beside Snakemake\s+)?(?:(\d[\d,]*)(?=\s))?.*not there yet", re.MULTILINE)
 
 
 def dry_run(

@@ -43,7 +43,7 @@ def test_the_status_is_shown_while_the_workflow_runs_and_leaves_it_alone(fresh: 
             assert "animals" in shown.stdout and "failed: judge: a" in shown.stdout
             assert (starts.read_text(), settings.read_text(), failed.read_text()) == before
             refused = fresh.snakemake("--cores", "1", CHUNK)
-            assert refused.returncode and "lock" in refused.stderr, "the main process holds its lock all the same"
+            assert refused.returncode and "in use by process" in refused.stderr, "the lease is held all the same"
             assert main.poll() is None
         finally:
             os.killpg(main.pid, signal.SIGKILL)
