@@ -2,8 +2,8 @@
 
 As it comes, it takes a moment without controller for a failure of the jobs that it submits, and forgets all others; it
 waits for ever for a job that was cancelled (asking sacct) or preempted; it gives every task of an array the request of
-the first, and never submits the rest of a rule's ready jobs of which not all may run at once; and on an interruption it
-does not end the jobs that it is just submitting or asking for.
+the first, has all fail with the first, and never submits the rest of a rule's ready jobs of which not all may run at
+once; and on an interruption it does not end the jobs that it is just submitting or asking for.
 """
 
 import asyncio
@@ -28,6 +28,7 @@ def amend_executor():
     import snakemake_executor_plugin_slurm as plugin
 
     stopped, known, states = threading.Event(), set(), JobStates()
+    submissions = Submissions(stopped, logger.warning, known)
 
     class Executor(plugin.Executor):
         def __post_init__(self, *arguments, **options):
@@ -50,6 +51,7 @@ def amend_executor():
                     super()._submit_array_jobs(part) if len(part) > 1 else self._submit_job(part[0])
 
         def run_array_jobs(self, jobs):
+            submissions.take_array([self.format_job_exec(job) for job in jobs])
             try:
                 super().run_array_jobs(jobs)
             except ArrayRefused:
@@ -122,7 +124,7 @@ def amend_executor():
             stopped.set()
             super().shutdown()
 
-    plugin.subprocess = Submissions(stopped, logger.warning, known)
+    plugin.subprocess = submissions
     plugin.validate_account = account_unless_refused(plugin.validate_account)
     plugin.get_default_partition = asked_until_answered(plugin.get_default_partition, stopped)
     plugin.pending_jobs_for_rule = no_job_waits

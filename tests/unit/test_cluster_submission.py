@@ -12,6 +12,7 @@ from llamaduo.cluster.submission import ArrayRefused, Submissions
 from llamaduo.errors import ServiceError
 
 CALL = "sbatch --parsable --job-name run-1 --comment rule_judge --wrap='echo done'"
+ARRAY = CALL.replace(" --wrap", " --array=1-2 --wrap")
 DOWN = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
 FULL = "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy (job submit limit)"
 
@@ -90,8 +91,25 @@ def test_jobs_over_the_limit_wait_and_an_array_is_refused(programs: Path) -> Non
     assert submit()[:2] == (0, "7\n")
 
     write(programs, "sbatch", f"echo '{FULL}' >&2; exit 1")
+    submissions = Submissions(threading.Event(), print, ())
+    submissions.take_array(["echo first", "echo second"])
     with pytest.raises(ArrayRefused):
-        submit(f"{CALL} --array=1-8")
+        submissions.Popen(ARRAY, shell=True, text=True, stderr=subprocess.PIPE).communicate()
+
+
+def test_a_task_of_an_array_runs_its_own_command_only(programs: Path) -> None:
+    write(programs, "sbatch", f'cat > {programs}/script; echo "$@" > {programs}/options; echo 7')
+    submissions = Submissions(threading.Event(), print, ())
+    submissions.take_array(["echo first", "echo 'second \"one\"'"])
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+
+    assert submissions.Popen(ARRAY, shell=True, text=True, **pipes).communicate() == ("7\n", "")
+
+    assert (programs / "options").read_text().endswith("--array=1-2 /dev/stdin\n")
+    ran = subprocess.run(
+        ["sh", programs / "script"], env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True, check=True
+    )
+    assert ran.stdout == 'second "one"\n'
 
 
 def test_waiting_ends_when_the_workflow_does(programs: Path) -> None:

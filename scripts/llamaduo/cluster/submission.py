@@ -8,13 +8,15 @@ import re
 import shlex
 import subprocess
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
 
 from llamaduo.cluster.queue import MAY_PASS, read_jobs
 from llamaduo.errors import ServiceError
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 30.0
+COMMAND = re.compile(r" (--wrap=.*|/dev/stdin)$", re.DOTALL)
+"""How a call of sbatch says what the job is to run."""
 FULL = re.compile(r"(max|grp)submitjob", re.IGNORECASE)
 """What SLURM says when no more jobs of this user may be in the queue."""
 
@@ -35,6 +37,15 @@ class Submissions:
 
     def __init__(self, stopped: threading.Event, tell: Callable[[str], None], known: Collection[str]) -> None:
         self._stopped, self._tell, self._known = stopped, tell, known
+        self._of_thread = threading.local()
+
+    def take_array(self, commands: Sequence[str]) -> None:
+        """What the tasks of the array run that this thread submits next.
+
+        As the plugin has it, every task starts the first one's Snakemake around its own: when that task fails, all do.
+        """
+        cases = [f"{number}) {command} ;;" for number, command in enumerate(commands, start=1)]
+        self._of_thread.script = "\n".join(["#!/bin/sh", 'case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac", ""])
 
     def __getattr__(self, name: str) -> Any:
         return getattr(subprocess, name)
@@ -43,7 +54,10 @@ class Submissions:
         """A command in a shell, as `subprocess` starts it."""
         if not call.startswith("sbatch "):
             return subprocess.Popen(call, **options)  # noqa: S603 - the plugin's command
-        return Submission(call, options, self._stopped, self._tell, self._known)
+        script = None
+        if " --array=" in call:
+            call, script = f"{COMMAND.sub('', call)} /dev/stdin", self._of_thread.script
+        return Submission(call, options, script, self._stopped, self._tell, self._known)
 
 
 class Submission:
@@ -53,11 +67,12 @@ class Submission:
         self,
         call: str,
         options: dict[str, Any],
+        script: str | None,
         stopped: threading.Event,
         tell: Callable[[str], None],
         known: Collection[str],
     ) -> None:
-        self._call, self._options = call, options
+        self._call, self._options, self._script = call, options, script
         self._stopped, self._tell, self._known = stopped, tell, known
         self.returncode: int | None = None
 
@@ -69,7 +84,7 @@ class Submission:
         told, pause = "", FIRST_PAUSE_SECONDS
         while True:
             process = subprocess.Popen(self._call, **self._options)  # noqa: S603 - the plugin's command
-            out, complaint = process.communicate(input)
+            out, complaint = process.communicate(self._script or input)
             self.returncode = process.returncode
             if self.returncode == 0 or not MAY_PASS.search(complaint):
                 return out, complaint
