@@ -4,6 +4,7 @@ import json
 import os
 import sys
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster import Cluster
-from on_cluster import SITE, OnCluster
+from on_cluster import ADAPTER, SITE, OnCluster
 from tiny_models import build_tiny_model
 from workspace import Workspace, micro_config, new_workspace, pairs
 
@@ -62,12 +63,26 @@ def prepared(folder: Path, models: dict[str, Path], **sections: object) -> Works
     return workspace
 
 
+@pytest.fixture(scope="session", autouse=True)
+def sweeping(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]
+) -> Iterator[Future[Workspace]]:
+    """The local sweep, begun with the first test: most of the time the tests on the cluster wait for SLURM."""
+
+    def sweep() -> Workspace:
+        workspace = prepared(tmp_path_factory.mktemp("local") / "workspace", models)
+        workspace.run("sweep")
+        return workspace
+
+    with ThreadPoolExecutor(1) as executor:
+        is_needed = any("swept" in getattr(item, "fixturenames", ()) for item in request.session.items)
+        yield executor.submit(sweep) if is_needed else Future()
+
+
 @pytest.fixture(scope="session")
-def swept(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
+def swept(sweeping: Future[Workspace]) -> Workspace:
     """The sweep of the same config on this machine, without SLURM: what everything must come out as."""
-    workspace = prepared(tmp_path_factory.mktemp("local") / "workspace", models)
-    workspace.run("sweep")
-    return workspace
+    return sweeping.result()
 
 
 @pytest.fixture
@@ -75,22 +90,36 @@ def fresh(tmp_path: Path, models: dict[str, Path], cluster: Cluster) -> OnCluste
     return OnCluster(prepared(tmp_path / "workspace", models), cluster)
 
 
-@pytest.fixture(scope="session")
-def trained(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
-    """One undisturbed training on this machine, without SLURM."""
-    workspace = prepared(tmp_path_factory.mktemp("training") / "workspace", models)
-    long_training(workspace)
-    workspace.run("results/runs/animals/coverage/gemma/volume-0/adapter")
-    return workspace
-
-
 def long_training(workspace: Workspace) -> None:
     workspace.change("training.max_steps", TRAINING_STEPS)
     workspace.change("training.checkpoint_minutes", 0)
 
 
+@pytest.fixture(scope="session")
+def covered(tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]) -> Workspace:
+    """A workspace for a long training, whose coverage dataset was read on this machine."""
+    workspace = prepared(tmp_path_factory.mktemp("covered") / "workspace", models)
+    long_training(workspace)
+    workspace.run("coverage")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def trained(tmp_path_factory: pytest.TempPathFactory, covered: Workspace) -> Workspace:
+    """One undisturbed training on this machine, without SLURM."""
+    workspace = covered.copy(tmp_path_factory.mktemp("training") / "workspace")
+    workspace.run(ADAPTER)
+    return workspace
+
+
 @pytest.fixture
-def training(fresh: OnCluster) -> OnCluster:
+def training(tmp_path: Path, covered: Workspace, cluster: Cluster) -> OnCluster:
     """A workspace whose training can be disturbed in the middle."""
+    return OnCluster(covered.copy(tmp_path / "workspace"), cluster)
+
+
+@pytest.fixture
+def training_anew(fresh: OnCluster) -> OnCluster:
+    """The same, with nothing done yet."""
     long_training(fresh.workspace)
     return fresh

@@ -140,7 +140,7 @@ def test_no_call_is_paid_twice_when_a_job_or_the_main_process_ends_while_a_servi
 
 def test_a_second_main_process_in_the_same_folder_stops(training: OnCluster) -> None:
     with training.started(ADAPTER) as process:
-        training.wait_until(lambda: training.jobs("read_coverage"), process)
+        training.wait_until(lambda: training.jobs("finetune"), process)
         second = subprocess.run(
             training.command(ADAPTER),
             cwd=training.folder,
