@@ -84,8 +84,6 @@ def fill(ballast: Path) -> None:
 def test_a_full_disk_fails_what_writes_to_it_and_the_same_command_continues(
     training_anew: OnCluster, trained: Workspace
 ) -> None:
-    # One attempt shows it; more would only take longer.
-    training_anew.workspace.change("training.failures", 0)
     with small_disk(training_anew.folder / "results") as ballast:
         with training_anew.started(ADAPTER) as process:
             training_anew.wait_until(training_anew.is_training, process)
@@ -98,5 +96,6 @@ def test_a_full_disk_fails_what_writes_to_it_and_the_same_command_continues(
         ballast.unlink()
         training_anew.run(ADAPTER)
 
-        assert [job.state for job in training_anew.jobs("finetune")] == ["FAILED", "COMPLETED"]
+        *failed, last = [job.state for job in training_anew.jobs("finetune")]
+        assert (set(failed), last) == ({"FAILED"}, "COMPLETED")
         assert digest_folder(training_anew.folder / ADAPTER) == digest_folder(trained.folder / ADAPTER)
