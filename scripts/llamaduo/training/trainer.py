@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 import torch
 from datasets import Dataset
+from peft.tuners.tuners_utils import BaseTunerLayer
 from torch.nn.parallel import DistributedDataParallel
 from transformers import PrinterCallback, TrainerControl
 from trl import SFTConfig, SFTTrainer
@@ -62,6 +63,8 @@ class FineTuner(SFTTrainer):
         for name, value in self.model.named_parameters():
             if name in as_given:
                 value.data = as_given[name].to(value.device)
+        if options.bf16:
+            _leave_precision_to_autocast(self.model)
         self.remove_callback(PrinterCallback)
         self.settings, self.chosen, self.folder = settings, chosen, folder
         self.learned, self.held_out = list(learned), list(held_out)
@@ -249,6 +252,16 @@ def as_dataset(examples: Sequence[Example]) -> Dataset:
             }
         )
     )
+
+
+def _leave_precision_to_autocast(model: Any) -> None:
+    """Have adapters take a layer's bf16 input as it is, which PEFT would turn into fp32 and autocast back into bf16.
+
+    Of a step of LLaMA3 8B with LoRA that was 29 % of the time on an H200.
+    """
+    for module in model.modules():
+        if isinstance(module, BaseTunerLayer):
+            module.cast_input_dtype_enabled = False
 
 
 def _length(example: Example) -> int:
