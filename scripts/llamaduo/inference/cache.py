@@ -14,7 +14,8 @@ from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 from llamaduo.errors import InputError
 
 ROOM = 64
-"""Columns that are made at a time, at least; more for wider batches, so that few copies are made."""
+"""Columns that are made at a time, at least; more for wider batches, so that few copies are made. GPU kernels want a
+multiple of 8."""
 
 
 class RowsLayer(DynamicLayer):
@@ -26,6 +27,7 @@ class RowsLayer(DynamicLayer):
         super().__init__()
         self._key_buffer: Any = None
         self._value_buffer: Any = None
+        self._place: torch.Tensor | None = None
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -36,6 +38,10 @@ class RowsLayer(DynamicLayer):
             self._key_buffer, self._value_buffer = key_states, value_states
             self.keys, self.values = key_states, value_states
             return self.keys, self.values
+        if self._place is not None:
+            self._key_buffer.index_copy_(2, self._place, key_states)
+            self._value_buffer.index_copy_(2, self._place, value_states)
+            return self._key_buffer, self._value_buffer
         before = self.keys.shape[-2]
         after = before + key_states.shape[-2]
         if after > self._key_buffer.shape[-2]:
@@ -45,6 +51,22 @@ class RowsLayer(DynamicLayer):
         self._value_buffer[:, :, before:after] = value_states
         self.keys, self.values = self._key_buffer[:, :, :after], self._value_buffer[:, :, :after]
         return self.keys, self.values
+
+    def fix(self, columns: int, place: torch.Tensor) -> int:
+        """From now on give back all columns that there is room for, and put new ones in `place`; their number."""
+        if columns == self._key_buffer.shape[-2]:
+            self._key_buffer = _with_room(self._key_buffer, columns)
+            self._value_buffer = _with_room(self._value_buffer, columns)
+        # What attention leaves out is multiplied by zero, and must be a number for that.
+        self._key_buffer[:, :, columns:] = 0
+        self._value_buffer[:, :, columns:] = 0
+        self._place = place
+        return int(self._key_buffer.shape[-2])
+
+    def free(self, columns: int) -> None:
+        """Be a window of so many columns again."""
+        self._place = None
+        self.keys, self.values = self._key_buffer[:, :, :columns], self._value_buffer[:, :, :columns]
 
     def arrange(self, parts: Sequence[tuple["RowsLayer", torch.Tensor]], columns: int) -> None:
         """Become the last `columns` columns of these rows of these layers, one part below the other."""
@@ -81,7 +103,7 @@ def check_attention(config: Any) -> None:
 def _with_room(buffer: torch.Tensor, columns: int) -> torch.Tensor:
     """The buffer's columns in one that has at least `columns`, and room for more."""
     rows, heads, before, size = buffer.shape
-    wider = buffer.new_empty((rows, heads, columns + _room(columns), size))
+    wider = buffer.new_empty((rows, heads, _width(columns), size))
     wider[:, :, :before] = buffer
     return wider
 
@@ -89,7 +111,7 @@ def _with_room(buffer: torch.Tensor, columns: int) -> torch.Tensor:
 def _gathered(parts: Sequence[tuple[torch.Tensor, torch.Tensor]], columns: int) -> torch.Tensor:
     states = parts[0][0]
     total = sum(len(rows) for _, rows in parts)
-    buffer = states.new_empty((total, states.shape[1], columns + _room(columns), states.shape[3]))
+    buffer = states.new_empty((total, states.shape[1], _width(columns), states.shape[3]))
     first = 0
     for one, rows in parts:
         start = columns - one.shape[-2]
@@ -101,5 +123,6 @@ def _gathered(parts: Sequence[tuple[torch.Tensor, torch.Tensor]], columns: int) 
     return buffer
 
 
-def _room(columns: int) -> int:
-    return max(ROOM, columns // 4)
+def _width(columns: int) -> int:
+    """So many columns and room for more, in multiples of `ROOM`."""
+    return -(-(columns + max(ROOM, columns // 4)) // ROOM) * ROOM

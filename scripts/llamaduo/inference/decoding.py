@@ -13,6 +13,7 @@ import torch
 from llamaduo.errors import InputError
 from llamaduo.inference.cache import arrange, new_cache
 from llamaduo.inference.engine import Generated, Query
+from llamaduo.inference.recorded import FixedStep, Recording
 from llamaduo.inference.sampling import Sampling, draw
 
 LEAVING_SHARE = 4
@@ -47,9 +48,11 @@ class Batch:
     A step is `advance`, `rearrange` where it `is_due`, `draw`; the first one begins with `rearrange`.
     """
 
-    def __init__(self, model: Any, stop_ids: Collection[int], sampling: Sampling) -> None:
+    def __init__(self, model: Any, stop_ids: Collection[int], sampling: Sampling, recording: Recording) -> None:
         self.model, self.stop_ids, self.sampling = model, frozenset(stop_ids), sampling
         self.rows: list[Row] = []
+        self._recording = recording
+        self._fixed: FixedStep | None = None
         self._cache: Any = None
         self._logits: Any = None
         self._columns = 0
@@ -70,6 +73,7 @@ class Batch:
 
         Raises `InputError` when the model's logits are no numbers.
         """
+        self._release()
         device = self.model.device
         kept = [number for number, row in enumerate(self.rows) if not row.ended]
         self.rows = rows = [*self.live, *joining]
@@ -115,15 +119,36 @@ class Batch:
             [[PADDING, 0] if row.ended else [row.tokens[-1], row.width - 1] for row in self.rows],
             device=self.model.device,
         )
+        column = self._columns
+        if self._recording.recorder is None or (self._fixed and column == self._fixed.width):
+            self._release()
+        if self._recording.recorder is None:
+            self._logits = self._ordinary(given)
+        else:
+            self._fixed = self._fixed or FixedStep(self.model, self._cache, self._starts, column)
+            self._logits = self._fixed.advance(given, column, self._recording)
+            if not self._recording.is_checked:
+                self._release()
+                fixed, self._logits = self._logits, self._ordinary(given)
+                self._recording.check(fixed, self._logits)
         self._columns += 1
-        columns = torch.arange(self._columns, device=self.model.device)
-        self._logits = self.model(
+
+    def _ordinary(self, given: torch.Tensor) -> torch.Tensor:
+        columns = torch.arange(self._columns + 1, device=self.model.device)
+        logits: torch.Tensor = self.model(
             input_ids=given[:, :1],
             attention_mask=(columns >= self._starts[:, None]).long(),
             position_ids=given[:, 1:],
             past_key_values=self._cache,
             use_cache=True,
         ).logits[:, -1]
+        return logits
+
+    def _release(self) -> None:
+        """Have the cache hold the columns so far and no more."""
+        if self._fixed is not None:
+            self._fixed.end(self._columns)
+            self._fixed = None
 
 
 def prefill(model: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.Tensor]:

@@ -20,6 +20,7 @@ from llamaduo.inference.batches import joining, longest_first, tokens_of
 from llamaduo.inference.cache import check_attention
 from llamaduo.inference.decoding import Batch, Row
 from llamaduo.inference.engine import Generated, Query
+from llamaduo.inference.recorded import Recording, recorder_for
 from llamaduo.inference.sampling import Sampling
 from llamaduo.out_of_memory import free_memory, is_out_of_memory
 from llamaduo.weights import load_with_adapter
@@ -45,6 +46,7 @@ class TransformersEngine:
         """
         self.model, self.stop_ids, self.sampling = model.eval(), frozenset(stop_ids), sampling
         self.batch_tokens = batch_tokens
+        self.recording = Recording(recorder_for(model))
         config = model.config.get_text_config()  # of a model that also sees images: its language part
         check_attention(config)
         self.positions: int | None = getattr(config, "max_position_embeddings", None)
@@ -68,7 +70,7 @@ class TransformersEngine:
                 yield finished
 
     def _new_batch(self) -> Batch:
-        return Batch(self.model, self.stop_ids, self.sampling)
+        return Batch(self.model, self.stop_ids, self.sampling, self.recording)
 
     def _unless_out_of_memory(
         self, batch: Batch, queries: Sequence[Query], waiting: list[int]
