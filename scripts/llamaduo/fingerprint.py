@@ -7,8 +7,13 @@ without comments and docstrings. Modules that cannot change a result are left ou
 
 import ast
 import hashlib
+import sys
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
+
+from llamaduo.files import read_json, write_json
 
 PACKAGE = "llamaduo"
 SCRIPTS = Path(__file__).resolve().parent.parent
@@ -59,15 +64,24 @@ LEFT_OUT = {
 }
 
 
+@dataclass(frozen=True)
+class Code:
+    """A file's code: its text without comments, docstrings and layout, and what it imports, as written."""
+
+    text: str
+    imports: list[str]
+
+
 def fingerprint(program: str, scripts: Path = SCRIPTS) -> str:
     """The fingerprint of `scripts/{program}`: 16 hexadecimal digits.
 
     Equal for equal syntax trees, whatever the comments, docstrings and layout of the code.
     """
     modules = imported_modules(program, scripts)
-    trees = [_text(scripts / program), *(_text(path) for _, path in sorted(modules.items()))]
+    trees = [_code(scripts / program, scripts), *(_code(path, scripts) for _, path in sorted(modules.items()))]
     names = [program, *sorted(modules)]
-    text = "\0".join(f"{name}\0{tree}" for name, tree in zip(names, trees, strict=True))
+    text = "\0".join(f"{name}\0{tree.text}" for name, tree in zip(names, trees, strict=True))
+    _remembered(scripts).save()
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -89,19 +103,65 @@ def is_left_out(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in LEFT_OUT)
 
 
+class Remembered:
+    """What files came to when they were read last, by their content: reading them all takes a second of each start.
+
+    It lies where Python keeps compiled code, and may be removed or damaged like that.
+    """
+
+    MOST = 2000
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._is_new = file, False
+        self._codes: dict[str, Code] = {}
+        with suppress(OSError, ValueError, TypeError, AttributeError):
+            found = {key: Code(**values) for key, values in read_json(file).items()}
+            self._codes = found if len(found) < self.MOST else {}
+
+    def code(self, path: Path) -> Code:
+        """The code of a file."""
+        source = path.read_bytes()
+        key = hashlib.sha256(source).hexdigest()
+        if key not in self._codes:
+            self._codes[key], self._is_new = _read(source, path), True
+        return self._codes[key]
+
+    def save(self) -> None:
+        """Remember what was new, where there is a place for it."""
+        if self._is_new:
+            with suppress(OSError):
+                write_json(self._file, {key: asdict(code) for key, code in self._codes.items()})
+            self._is_new = False
+
+
 @cache
-def _parsed(path: Path) -> ast.Module:
-    """The syntax tree of a file without comments and docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"), filename=str(path))
+def _remembered(scripts: Path) -> Remembered:
+    # What a syntax tree is written out as depends on Python and on this file.
+    maker = hashlib.sha256(Path(__file__).read_bytes()).hexdigest()[:16]
+    name = f"fingerprint.{sys.implementation.cache_tag}.{maker}.json"
+    return Remembered(scripts / PACKAGE / "__pycache__" / name)
+
+
+@cache
+def _code(path: Path, scripts: Path) -> Code:
+    return _remembered(scripts).code(path)
+
+
+def _read(source: bytes, path: Path) -> Code:
+    tree = ast.parse(source, filename=str(path))
+    names: set[str] = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             node.body = [statement for statement in node.body if not _is_docstring(statement)] or [ast.Pass()]
-    return tree
-
-
-@cache
-def _text(path: Path) -> str:
-    return ast.unparse(_parsed(path))
+        elif isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
+            # `from package import x` may name a module or something defined in the package.
+            names.add(node.module)
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.level:
+            raise ValueError(f"{path}:{node.lineno}: relative imports are not followed; name the module in full")
+    return Code(ast.unparse(tree), sorted(name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")))
 
 
 def _is_docstring(statement: ast.stmt) -> bool:
@@ -114,18 +174,8 @@ def _is_docstring(statement: ast.stmt) -> bool:
 
 @cache
 def _imports(path: Path, scripts: Path) -> frozenset[str]:
-    names: set[str] = set()
-    for node in ast.walk(_parsed(path)):
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            # `from package import x` may name a module or something defined in the package.
-            names.add(node.module)
-            names |= {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.level:
-            raise ValueError(f"{path}:{node.lineno}: relative imports are not followed; name the module in full")
-    ours = {name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")}
-    with_packages = {".".join(name.split(".")[:end]) for name in ours for end in range(1, len(name.split(".")) + 1)}
+    ours = [name.split(".") for name in _code(path, scripts).imports]
+    with_packages = {".".join(parts[:end]) for parts in ours for end in range(1, len(parts) + 1)}
     return frozenset(name for name in with_packages if _module_path(name, scripts).is_file())
 
 

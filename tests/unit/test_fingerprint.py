@@ -1,7 +1,10 @@
 """The code fingerprint: what changes it, what does not, and which modules count for which program."""
 
 import ast
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -128,6 +131,47 @@ def test_a_name_imported_from_a_package_may_be_a_module(scripts: Path) -> None:
     assert set(imported_modules("count.py", scripts)) == {
         *("llamaduo", "llamaduo.tables", "llamaduo.tables.parquet", "llamaduo.letters", "llamaduo.alphabet")
     }
+
+
+def remembered_in(scripts: Path) -> Path:
+    (file,) = (scripts / PACKAGE / "__pycache__").glob("fingerprint.*.json")
+    return file
+
+
+def in_another_process(scripts: Path) -> str:
+    """The fingerprint as the next start finds it, with what this one has remembered on disk."""
+    code = f"from llamaduo.fingerprint import fingerprint, Path; print(fingerprint('count.py', Path({str(scripts)!r})))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=True
+    )
+    return done.stdout.strip()
+
+
+def test_what_is_remembered_of_earlier_starts_is_the_code_as_it_is_now(scripts: Path) -> None:
+    first = fingerprint("count.py", scripts)
+    before = remembered_in(scripts).stat()
+    assert in_another_process(scripts) == first
+    assert remembered_in(scripts).stat().st_mtime_ns == before.st_mtime_ns, "nothing new"
+
+    times = (scripts / "llamaduo/letters.py").stat()
+    (scripts / "llamaduo/letters.py").write_text((scripts / "llamaduo/letters.py").read_text().replace("ph", "hp"))
+    os.utime(scripts / "llamaduo/letters.py", ns=(times.st_atime_ns, times.st_mtime_ns))
+    changed = in_another_process(scripts)
+    assert changed != first, "by its content, not by its time and size"
+    assert changed == after(scripts, "count.py", "", "")
+
+
+@pytest.mark.parametrize("damage", ["{", "[]", '{"a": 1}', '{"a": {"text": "x"}}', "\xff"])
+def test_a_damaged_memory_is_made_anew(scripts: Path, damage: str) -> None:
+    first = fingerprint("count.py", scripts)
+    remembered_in(scripts).write_bytes(damage.encode("latin-1"))
+    assert in_another_process(scripts) == first
+    assert "SIZE = 26" in remembered_in(scripts).read_text()
+
+
+def test_a_place_that_cannot_be_written_to_is_done_without(scripts: Path) -> None:
+    (scripts / PACKAGE / "__pycache__").write_text("in the way")
+    assert in_another_process(scripts) == after(scripts, "llamaduo/alphabet.py", "", "")
 
 
 def test_relative_imports_are_refused(scripts: Path) -> None:

@@ -106,7 +106,7 @@ def new_workspace(folder: Path) -> Workspace:
     for part in PARTS:
         source = REPOSITORY / part
         if source.is_dir():
-            shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(source, folder / part)
         else:
             shutil.copy2(source, folder / part)
     return Workspace(folder)
