@@ -59,7 +59,7 @@ class Cluster:
 
     def start(self, accounting: bool = False) -> None:
         """Bring all daemons up and wait until every node takes jobs. Raises `ClusterError`."""
-        _check_machine()
+        check_machine()
         if self.folder.exists() and not self._is_own_folder():
             raise ClusterError(f"{self.folder} is of somebody else; name another folder in LLAMADUO_TEST_CLUSTER")
         self.stop()
@@ -70,7 +70,7 @@ class Cluster:
         for number in range(4):
             (self.folder / f"gpu/device{number}").symlink_to("/dev/null")
         write_settings(self.folder, accounting)
-        self._start_munge()
+        start_munge()
         if accounting:
             self._start_database()
             self._start_accounting()
@@ -80,7 +80,10 @@ class Cluster:
         self.wait_for_nodes()
 
     def stop(self) -> None:
-        """End every job and daemon of this cluster, and remove what `start` wrote; nothing of anybody else."""
+        """End every job and daemon of this cluster, and remove what `start` wrote; nothing of anybody else.
+
+        Raises `ClusterError` when a process is left.
+        """
         # Without settings of ours SLURM's commands would find a real cluster, as by its name in the network.
         if is_ours(ETC / "slurm.conf") and answers("scontrol", "ping"):
             self.cancel_all()
@@ -92,6 +95,8 @@ class Cluster:
         remove_settings()
         if self._is_own_folder():
             shutil.rmtree(self.folder)
+        if left := [*daemons(), *processes_of_jobs()]:
+            raise ClusterError(f"left behind: {', '.join(map(str, left))}")
 
     def start_controller(self) -> None:
         run("slurmctld", "-i", daemon=True)
@@ -133,21 +138,6 @@ class Cluster:
         mark = self.folder / STARTED_HERE
         return mark.is_file() and mark.stat().st_uid == self.folder.stat().st_uid == os.geteuid()
 
-    def _start_munge(self) -> None:
-        """A munged of our own, where none answers."""
-        if answers("munge", "--no-input"):
-            return
-        if not MUNGE_KEY.is_file():
-            MUNGE_KEY.parent.mkdir(parents=True, exist_ok=True)
-            MUNGE_KEY.touch(mode=0o400)
-            MUNGE_KEY.write_bytes(os.urandom(128))
-            shutil.chown(MUNGE_KEY, "munge", "munge")
-        MUNGE_RUN.mkdir(exist_ok=True)
-        shutil.chown(MUNGE_RUN, "munge", "munge")
-        MUNGE_RUN.chmod(0o755)
-        run("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", "--force", daemon=True)
-        wait_until(lambda: answers("munge", "--no-input"), "munged", None)
-
     def _start_database(self) -> None:
         data = self.folder / "database"
         data.mkdir(exist_ok=True)
@@ -170,7 +160,7 @@ class Cluster:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, MARK: "yes"},
+                env={**os.environ, MARK: NAME},
                 start_new_session=True,
             )
         client = ("--no-defaults", f"--socket={data / 'socket'}")
@@ -190,7 +180,24 @@ class Cluster:
             run("sacctmgr", "--quiet", "--immediate", "add", *entity)
 
 
-def _check_machine() -> None:
+def start_munge() -> None:
+    """A munged of our own, where none answers."""
+    if answers("munge", "--no-input"):
+        return
+    if not MUNGE_KEY.is_file():
+        MUNGE_KEY.parent.mkdir(parents=True, exist_ok=True)
+        MUNGE_KEY.touch(mode=0o400)
+        MUNGE_KEY.write_bytes(os.urandom(128))
+        shutil.chown(MUNGE_KEY, "munge", "munge")
+    MUNGE_RUN.mkdir(exist_ok=True)
+    shutil.chown(MUNGE_RUN, "munge", "munge")
+    MUNGE_RUN.chmod(0o755)
+    run("setpriv", "--reuid=munge", "--regid=munge", "--clear-groups", "munged", "--force", daemon=True)
+    wait_until(lambda: answers("munge", "--no-input"), "munged", None)
+
+
+def check_machine() -> None:
+    """Raise `ClusterError` where no cluster can be started."""
     if os.geteuid() != 0:
         raise ClusterError("root is needed: SLURM's daemons start jobs in the name of users")
     if missing := missing_programs():

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import psutil
 
-NAME = "llamaduotests"
+NUMBER = int(os.environ.get("LLAMADUO_TEST_CLUSTER_NUMBER", "0"))
+"""Of the cluster: 0 is the only one that the whole machine sees, others stand beside it (see all_tests.py)."""
+NAME = f"llamaduotests{NUMBER or ''}"
 """Of the cluster."""
-FOLDER = Path(os.environ.get("LLAMADUO_TEST_CLUSTER", "/tmp/llamaduo-test-cluster"))
+FOLDER = Path(os.environ.get("LLAMADUO_TEST_CLUSTER", "/tmp/llamaduo-test-cluster") + (f"-{NUMBER}" if NUMBER else ""))
 """Its state, logs and process ids."""
 MARK = "LLAMADUO_TEST_DAEMON"
-"""The variable that the cluster's daemons carry."""
+"""The variable that the cluster's daemons carry, with its name."""
 PATIENCE_SECONDS = 120
 
 
@@ -31,7 +33,8 @@ def daemons(name: str | None = None) -> Iterator[psutil.Process]:
     """The cluster's daemons, or those of a name."""
     for process in psutil.process_iter():
         with suppress(psutil.Error):
-            if name in {None, process.name()} and MARK in process.environ() and process.pid != os.getpid():
+            is_ours = process.environ().get(MARK) == NAME and process.pid != os.getpid()
+            if name in {None, process.name()} and is_ours:
                 yield process
 
 
@@ -90,7 +93,7 @@ def wait_until(reached: Callable[[], bool], what: str, log: Path | None, seconds
 
 def run(*command: str, daemon: bool = False) -> None:
     """Run a command; one that leaves a daemon behind marks it as the cluster's."""
-    environment = {**os.environ, MARK: "yes"} if daemon else None
+    environment = {**os.environ, MARK: NAME} if daemon else None
     done = subprocess.run(
         command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, env=environment
     )

@@ -2,12 +2,13 @@
 
 from pathlib import Path
 
-from processes import NAME
+from processes import NAME, NUMBER
 
 ETC = Path("/etc/slurm")
 OURS = "# Written for LlamaDuo's test cluster (tests/slurm/settings.py), which removes it again.\n"
 NODES = ("node1", "node2", "node3")
-CONTROLLER_PORT, NODE_PORT, DATABASE_DAEMON_PORT, DATABASE_PORT = 26817, 26821, 26819, 23306
+FIRST_PORTS = {"controller": 26817, "database daemon": 26819, "nodes": 26821, "database": 23306}
+CONTROLLER_PORT, DATABASE_DAEMON_PORT, NODE_PORT, DATABASE_PORT = (port + 20 * NUMBER for port in FIRST_PORTS.values())
 FILES = ("slurm.conf", "gres.conf", "slurmdbd.conf")
 
 # MinJobAge: the plugin asks sacct as soon as finished jobs are forgotten earlier than it looks.
