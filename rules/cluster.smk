@@ -73,6 +73,7 @@ def settle_left_jobs():
     planned = {output: job for job in workflow.dag.jobs if (output := first_output(job)) in last}
     waited_for = {last[output].id for output in planned} if LEFT_JOBS == "wait" else set()
     lived = end_left_jobs(sent, waited_for)
+    where_possible(note_ends, {job.id for job in lived if job.id in sent})
     judged = [output for output, job in planned.items() if take_or_reject(job, last[output])]
     # What is not planned now may be later in this run, behind a decision. Without provenance Snakemake would take it.
     for output in last.keys() - planned.keys():

@@ -10,10 +10,10 @@ import asyncio
 import threading
 import time
 
-from llamaduo.cluster.queue import cancel_all_named, read_states
+from llamaduo.cluster.queue import cancel_all_named, read_jobs, read_states
 from llamaduo.cluster.states import JobStates, ran_out_of_memory
 from llamaduo.cluster.submission import ArrayRefused, Submissions
-from llamaduo.cluster.submitted import Submitted, note, note_start
+from llamaduo.cluster.submitted import Submitted, note, note_end, note_start
 from snakemake.logging import logger
 
 # The polling slows down to so many times the first wait.
@@ -102,6 +102,7 @@ def amend_executor():
 
         def report_job_error(self, job_info, msg=None, **options):
             if not stopped.is_set():
+                where_possible(note_ends, {job_info.external_jobid})
                 if ran_out_of_memory(msg or "", job_info.aux and job_info.aux.get("slurm_logfile")):
                     where_possible(note_out_of_memory, job_info.job)
                 if job_info.job.attempt > job_info.job.restart_times:
@@ -137,8 +138,15 @@ def where_possible(keep, *arguments):
     """Note something for later. A disk that is full must not make a job of that lives a failed one."""
     try:
         keep(*arguments)
-    except OSError as error:
+    except (OSError, ServiceError) as error:
         logger.warning(f"not noted for later starts and the status: {error}")
+
+
+def note_ends(ids):
+    """Note how long jobs have run that have ended without a result, for the GPU hours, while SLURM knows it."""
+    for job in read_jobs("all"):
+        if job.id in ids and not job.lives and job.state != "COMPLETED" and job.seconds:
+            note_end(SUBMITTED, job.id, job.seconds)
 
 
 def account_unless_refused(validate):

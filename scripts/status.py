@@ -26,15 +26,16 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     from llamaduo.status.grid import failures, grid_table, other_steps
     from llamaduo.status.spending import read_spent, spending_table
     from llamaduo.status.steps import live_steps, read_failed
-    from llamaduo.status.usage import read_usage, usage_table
+    from llamaduo.status.usage import read_usage, usage_table, without_result
 
     folder = folder.resolve()
     os.chdir(folder)
     settings = load(config)
     place = Path(settings.results)
-    sent = submitted.read(place / "settings/submitted.jsonl").values()
-    used = read_usage(sent)
-    table = f"\nEfficiency, of the jobs that have ended well:\n{usage_table(used)}" if used else ""
+    file = place / submitted.SUBMITTED
+    sent, ends = submitted.read(file).values(), submitted.read_ends(file)
+    used, lost = read_usage(sent), without_result(sent, ends, [])
+    table = f"\nEfficiency, of the jobs that have ended well:\n{usage_table(used, lost)}" if used else ""
     if usage:
         print(table)
         return
@@ -46,7 +47,8 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     results = read_results(Reader(place), make_plan(settings))
     failed = read_failed(place / "settings/failed.json")
     spent = read_spent(Reader(place), Path(settings.state) / "journal")
-    print(grid_table(results, place, live, failed, used, spent))
+    so_far = used + without_result(sent, ends, live)
+    print(grid_table(results, place, live, failed, so_far, spent))
     if dollars := spending_table(spent, [run.name for run in results.runs]):
         print(f"\n{dollars}\n")
     for line in budget_lines(settings):

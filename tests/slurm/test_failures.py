@@ -13,6 +13,7 @@ from on_cluster import ADAPTER, OnCluster
 from workspace import Workspace
 
 from llamaduo.canonical import digest_folder
+from llamaduo.cluster import submitted
 
 STEP = re.compile(r"continuing from \S*checkpoint-(\d+)")
 
@@ -39,6 +40,7 @@ def test_a_cancelled_training_is_submitted_again_and_goes_on(training: OnCluster
     cancelled, again = training.jobs("finetune")
     assert (cancelled.state, again.state) == ("CANCELLED", "COMPLETED")
     assert megabytes_of(again.id) == megabytes_of(cancelled.id), "only running out of memory raises it"
+    assert submitted.read_ends(training.folder / "results" / submitted.SUBMITTED).keys() == {cancelled.id}
     assert_went_on(training, trained)
 
 

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
-from llamaduo.cluster.queue import parse
-from llamaduo.cluster.submitted import Submitted
+from llamaduo.cluster.queue import parse, seconds_of
+from llamaduo.cluster.submitted import Submitted, note, note_end, read, read_ends
 from llamaduo.status.steps import Failed, live_steps, read_failed
-from llamaduo.status.usage import read_usage, usage_table
+from llamaduo.status.usage import read_usage, usage_table, without_result
 
 ADAPTER = "results/runs/animals/writer/gemma/volume-6/adapter"
+PLACE = Path("/somewhere")
 ROWS = ["12_1", "RUNNING", "node2", "0:37", "23:59:23", "rule_finetune", "run-1", "/somewhere"]
 
 
@@ -74,3 +75,23 @@ def test_usage_counts_gpu_hours_and_an_output_once(tmp_path: Path) -> None:
     table = usage_table([usage])
     assert "30.0 of 120" in table
     assert "asks for much more memory than it uses" in table
+
+
+def test_attempts_without_a_result_and_those_that_run_count_too(tmp_path: Path) -> None:
+    file = tmp_path / "submitted.jsonl"
+    for id in ("11", "12_1", "13"):
+        note(file, submitted(tmp_path, id=id))
+    note_end(file, "11", 1800)
+    (running,) = live_steps(read(file).values(), parse(["\x1f".join([*ROWS[:3], "1-00:30:00", *ROWS[4:]])]), PLACE)
+
+    attempts = without_result(read(file).values(), read_ends(file), [running])
+
+    assert {one.job.id: one.gpu_hours for one in attempts} == {"11": 1.0, "12_1": 49.0}
+    benchmark = tmp_path / "benchmark.tsv"
+    benchmark.write_text("s\th:m:s\tmax_rss\n1800.0\t0:30:00\t2000.0\n")
+    (row,) = usage_table(read_usage([submitted(benchmark)]), attempts[:1]).splitlines()[2:]
+    assert row.split()[-10:-8] == ["1.00", "1.00"]
+
+
+def test_times_are_read_as_squeue_writes_them() -> None:
+    assert [seconds_of(time) for time in ("0:37", "1:02:03", "2-00:00:01", "INVALID", "")] == [37, 3723, 172801, 0, 0]

@@ -29,6 +29,7 @@ MAY_PASS = re.compile(
 )
 """What SLURM's programs say when the same may go well later: an outage, an upgrade, limits on jobs at once."""
 NO_SUCH_JOB = re.compile(r"invalid job id|already completing or completed", re.IGNORECASE)
+TIME = re.compile(r"(?:(?:(\d+)-)?(\d+):)?(\d+):(\d+)")
 FIELDS = ("%i", "%T", "%R", "%M", "%L", "%k", "%j", "%Z")
 ENDED = {
     "BOOT_FAIL",
@@ -71,6 +72,11 @@ class ClusterJob:
     def waits(self) -> bool:
         """Whether it has not begun."""
         return self.state in WAITING
+
+    @property
+    def seconds(self) -> float:
+        """How long it has run so far, or did, since SLURM started it last."""
+        return seconds_of(self.used)
 
 
 def read_jobs(states: str | None = None, patience: float = 0) -> list[ClusterJob]:
@@ -119,6 +125,15 @@ def parse(lines: Iterable[str]) -> list[ClusterJob]:
             number, state, where, used, left, comment, name, folder = fields
             jobs.append(ClusterJob(number, state, where, used, left, comment, name, Path(folder)))
     return jobs
+
+
+def seconds_of(time: str) -> float:
+    """Seconds of a time as squeue writes it: MM:SS, HH:MM:SS or DAYS-HH:MM:SS; 0 of anything else."""
+    found = TIME.fullmatch(time)
+    if not found:
+        return 0.0
+    days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
+    return float(((days * 24 + hours) * 60 + minutes) * 60 + seconds)
 
 
 def read_states(command: str) -> dict[str, str]:

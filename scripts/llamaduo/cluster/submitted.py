@@ -60,6 +60,17 @@ def note_start(file: Path, run: str, place: Path) -> None:
     _append(file, {"start": run, "place": str(place.resolve())})
 
 
+def note_end(file: Path, id: str, seconds: float) -> None:
+    """Append a line about a job that has ended without a result, after it ran for so many seconds."""
+    _append(file, {"ended": id, "seconds": seconds})
+
+
+def read_ends(file: Path) -> dict[str, float]:
+    """The seconds of the jobs that are known to have ended without a result, by their ids."""
+    ends = (line for line in _lines(file) if "ended" in line)
+    return {str(line["ended"]): float(line["seconds"]) for line in ends if isinstance(line.get("seconds"), int | float)}
+
+
 def read(file: Path) -> dict[str, Submitted]:
     """The jobs by their ids; the last line about an id holds. A line that a kill cut off is passed over."""
     jobs = {}

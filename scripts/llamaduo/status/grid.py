@@ -25,8 +25,9 @@ def grid_table(
 ) -> str:
     """One line per run: cycles, state, V by metric, verdict, GPU hours, dollars.
 
-    `folder` is the results folder, `live` what its jobs do. What several runs share (the cycle at volume 0) counts
-    for each of them in the state and the GPU hours, and for none in the dollars, which can thus be added up.
+    `folder` is the results folder, `live` what its jobs do, `usage` what all attempts have used, those without a result
+    too. What several runs share (the cycle at volume 0) counts for each of them in the state and the GPU hours, and for
+    none in the dollars, which can thus be added up.
     """
     rows = []
     for run in results.runs:

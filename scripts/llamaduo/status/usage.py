@@ -1,13 +1,15 @@
 """What jobs asked for and what they used: from the notes of their submission and Snakemake's benchmarks."""
 
 import csv
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from tabulate import tabulate
 
 from llamaduo.cluster.submitted import Submitted
+from llamaduo.status.steps import LiveStep
 
 LITTLE = 0.1
 """A rule whose hungriest job uses less than this share of what it asks for could ask for less."""
@@ -15,7 +17,7 @@ LITTLE = 0.1
 
 @dataclass(frozen=True)
 class Usage:
-    """One finished job: seconds and MB that it used, beside what it asked for."""
+    """One job: seconds and MB that it used, beside what it asked for."""
 
     job: Submitted
     seconds: float
@@ -40,11 +42,20 @@ def read_usage(jobs: Iterable[Submitted]) -> list[Usage]:
     return found
 
 
-def usage_table(usages: Iterable[Usage]) -> str:
-    """One line per rule: what its jobs asked for and used, and the GPU hours."""
+def without_result(jobs: Iterable[Submitted], ends: Mapping[str, float], live: Iterable[LiveStep]) -> list[Usage]:
+    """What attempts have used that ended without a result (`ends`: their seconds by their ids), or that still run."""
+    seconds = {**ends, **{step.job.id: step.job.seconds for step in live}}
+    return [Usage(job, seconds[job.id], 0.0) for job in jobs if job.id in seconds]
+
+
+def usage_table(usages: Iterable[Usage], lost: Iterable[Usage] = ()) -> str:
+    """One line per rule: what its jobs asked for and used, and the GPU hours, also those of `lost` attempts."""
     by_rule: dict[str, list[Usage]] = {}
     for usage in usages:
         by_rule.setdefault(usage.job.rule, []).append(usage)
+    lost_hours: defaultdict[str, float] = defaultdict(float)
+    for usage in lost:
+        lost_hours[usage.job.rule] += usage.gpu_hours
     rows = []
     for rule, group in by_rule.items():
         minutes, memory = max(one.job.minutes for one in group), max(one.job.memory for one in group)
@@ -58,10 +69,19 @@ def usage_table(usages: Iterable[Usage]) -> str:
                 f"{used_minutes:.1f} of {minutes:,}",
                 f"{used_memory:,.0f} of {memory:,}",
                 f"{hours:.2f}" if any(one.job.gpus for one in group) else "",
+                f"{lost_hours[rule]:.2f}" if lost_hours[rule] else "",
                 "asks for much more memory than it uses" if little else "",
             ]
         )
-    headers = ["step", "jobs", "most minutes of those asked", "most MB of those asked", "GPU hours", ""]
+    headers = [
+        "step",
+        "jobs",
+        "most minutes of those asked",
+        "most MB of those asked",
+        "GPU hours",
+        "and without result",
+        "",
+    ]
     return tabulate(rows, headers, disable_numparse=True)
 
 
