@@ -24,12 +24,6 @@ include: "rules/waiting.smk"
 include: "rules/plan.smk"
 include: "rules/cluster.smk"
 include: "rules/executor.smk"
-
-
-for function in [value for value in globals().values() if is_of_the_rules(value)]:
-    known_signature(function)
-
-
 include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"

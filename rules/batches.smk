@@ -17,7 +17,7 @@ rule submit_grades:
     threads: 1
     resources:
         **service_slots("judge"),
-        mem_mb=4000,
+        mem_mb=memory(TEXTS),
         runtime=120,
     params:
         program=program("judge.py"),
@@ -54,7 +54,7 @@ rule submit_responses:
     threads: 1
     resources:
         **service_slots("service"),
-        mem_mb=4000,
+        mem_mb=memory(TEXTS),
         runtime=120,
     params:
         program=program("respond_service.py"),
@@ -90,7 +90,7 @@ rule submit_synthesis:
     threads: 1
     resources:
         **service_slots("generator"),
-        mem_mb=4000,
+        mem_mb=memory(TEXTS),
         runtime=120,
     params:
         program=program("synthesize.py"),

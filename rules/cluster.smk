@@ -9,7 +9,7 @@ from contextlib import ExitStack
 
 from llamaduo.canonical import digest
 from llamaduo.cluster.queue import cancel, read_jobs
-from llamaduo.cluster.submitted import MAIN_PROCESS, digest_of_times, is_made, read_starts, times_of
+from llamaduo.cluster.submitted import MAIN_PROCESS, digest_of_times, is_made, read_ends, read_starts, times_of
 from llamaduo.cluster.submitted import SUBMITTED as SUBMITTED_FILE
 from llamaduo.cluster.submitted import read as read_submitted
 from llamaduo.errors import ServiceError
@@ -20,6 +20,8 @@ from snakemake.io import IOFile
 SUBMITTED = Path(results(SUBMITTED_FILE))
 # A controller that is down while the workflow starts is waited for.
 PATIENCE_SECONDS = 600
+# So long a job may be about to end: its node may be out of order.
+COMPLETING_SECONDS = 300
 # What becomes of running jobs that a killed main process has left: `wait` for their results, or `cancel`.
 LEFT_JOBS = os.environ.get("LLAMADUO_LEFT_JOBS", "wait")
 HELD = ExitStack()
@@ -27,21 +29,25 @@ PLANNED_AGAIN = os.environ.pop("LLAMADUO_PLANNED_AGAIN", None)
 
 
 def plan_and_settle(plan=workflow._build_dag):
-    """Plan, then hold the results folder, settle what an earlier start has left, and amend the executor.
+    """Hold the results folder, plan, settle what an earlier start has left, and amend the executor.
 
     Here, since of what follows nothing happens where a plan finds nothing to do, and `onstart` comes after it.
     """
-    plan()
     plugin = workflow.executor_plugin
     if not workflow.is_main_process or plugin is None or workflow.dryrun:
+        plan()
         return
     if only_looks():
         # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
         workflow.persistence.lock = workflow.persistence.noop
+        plan()
         return
     try:
+        # Before the plan: what another main process is just finishing must not be planned again.
         HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
         atexit.register(HELD.close)
+        forget_hopeless(Path(state("checkpoints")))
+        plan()
         if plugin.name == "slurm":
             if settle_left_jobs() and not PLANNED_AGAIN:
                 plan_again()
@@ -69,11 +75,12 @@ def settle_left_jobs():
     if LEFT_JOBS not in {"wait", "cancel"}:
         raise InputError(f"LLAMADUO_LEFT_JOBS: {LEFT_JOBS!r}: must be wait or cancel")
     sent = read_submitted(SUBMITTED)
-    last = {job.output: job for job in sent.values()}
+    last = {job.output: job for job in sent.values() if job.output}
     planned = {output: job for job in workflow.dag.jobs if (output := first_output(job)) in last}
-    waited_for = {last[output].id for output in planned} if LEFT_JOBS == "wait" else set()
+    as_now = {last[output].id for output, job in planned.items() if last[output].digest == digest_of_job(job)}
+    waited_for = as_now if LEFT_JOBS == "wait" else set()
     lived = end_left_jobs(sent, waited_for)
-    where_possible(note_ends, {job.id for job in lived if job.id in sent})
+    where_possible(note_ends, sent.keys() - read_ends(SUBMITTED).keys())
     judged = [output for output, job in planned.items() if take_or_reject(job, last[output])]
     # What is not planned now may be later in this run, behind a decision. Without provenance Snakemake would take it.
     for output in last.keys() - planned.keys():
@@ -90,12 +97,18 @@ def end_left_jobs(sent, waited_for):
     """Wait until no job of an earlier start lives. Returns those that did.
 
     Cancelled are those that have not begun, are not `waited_for` (they would make what this plan makes anew, or may),
-    or are not among those that are known to have been `sent`.
+    or are not among those that are known to have been `sent`. One that cannot end is not waited for any longer: the
+    leases keep others off what it works on.
     """
-    found, told = [], None
+    found, told, deadline = [], None, None
     starts = read_starts(SUBMITTED, Path.cwd())
     while left := [job for job in read_jobs(patience=PATIENCE_SECONDS) if job.lives and job.name in starts]:
         found = found or left
+        if any(job.state != "COMPLETING" for job in left):
+            deadline = time.monotonic() + COMPLETING_SECONDS
+        elif deadline and time.monotonic() > deadline:
+            print(f"SLURM does not get done with job {', '.join(job.id for job in left)}: going on", flush=True)
+            break
         ended = [job for job in left if job.waits or job.id not in waited_for]
         cancel(ended, patience=PATIENCE_SECONDS)
         if told != {job.id for job in left}:

@@ -3,7 +3,6 @@
 import functools
 import gc
 import importlib.util
-import inspect
 import json
 import os
 import re
@@ -20,6 +19,7 @@ from llamaduo.canonical import canonical, digest_folder
 from llamaduo.cluster.requests import (
     curation_minutes,
     grown,
+    merge_minutes,
     minutes_on_gpus,
     model_mb,
     response_minutes,
@@ -40,7 +40,7 @@ from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts
 from llamaduo.provenance import record_start
 from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
-from llamaduo.training.continuation import is_hopeless
+from llamaduo.training.continuation import begun, forget_hopeless, is_hopeless
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
 gc.set_threshold(100_000, 20, 100)

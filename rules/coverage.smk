@@ -13,7 +13,7 @@ rule read_coverage:
     threads: 1
     resources:
         mem_mb=memory(TEXTS),
-        runtime=SHORT,
+        runtime=more_each_time(SHORT),
     params:
         program=program("coverage.py"),
         code=fingerprint("coverage.py"),

@@ -17,7 +17,7 @@ rule deploy_model:
     threads: 1
     resources:
         mem_mb=memory(memory_of_merge),
-        runtime=time_of_responses,
+        runtime=more_each_time(time_of_merge),
     params:
         program=program("deploy.py"),
         code=fingerprint("deploy.py"),

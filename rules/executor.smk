@@ -15,6 +15,7 @@ from llamaduo.cluster.states import JobStates, ran_out_of_memory
 from llamaduo.cluster.submission import ArrayRefused, Submissions
 from llamaduo.cluster.submitted import Submitted, note, note_end, note_start
 from snakemake.logging import logger
+from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 
 # The polling slows down to so many times the first wait.
 SLOWEST_POLL = 4
@@ -27,7 +28,7 @@ SECONDS_TO_CANCEL = 120
 def amend_executor():
     import snakemake_executor_plugin_slurm as plugin
 
-    stopped, known, states = threading.Event(), set(), JobStates()
+    stopped, known, sent, states = threading.Event(), set(), {}, JobStates()
     submissions = Submissions(stopped, logger.warning, known)
 
     class Executor(plugin.Executor):
@@ -51,7 +52,13 @@ def amend_executor():
                     super()._submit_array_jobs(part) if len(part) > 1 else self._submit_job(part[0])
 
         def run_array_jobs(self, jobs):
-            submissions.take_array([self.format_job_exec(job) for job in jobs])
+            try:
+                # Writes files; nobody looks at what this thread raises.
+                submissions.take_array([self.format_job_exec(job) for job in jobs])
+            except Exception as error:
+                for job in jobs:
+                    self._report_job_error_threadsafe(SubmittedJobInfo(job), f"not submitted: {error}")
+                return
             try:
                 super().run_array_jobs(jobs)
             except ArrayRefused:
@@ -67,7 +74,8 @@ def amend_executor():
             known.add(job_info.external_jobid.split("_")[0])
             super().report_job_submission(job_info, *arguments, **options)
             for job in job_info.job if job_info.job.is_group() else [job_info.job]:
-                where_possible(note, SUBMITTED, submitted_job(job, job_info.external_jobid, self.run_uuid))
+                sent[job_info.external_jobid] = submitted_job(job, job_info.external_jobid, self.run_uuid)
+                where_possible(note, SUBMITTED, sent[job_info.external_jobid])
 
         # Asking
 
@@ -100,9 +108,18 @@ def amend_executor():
 
         # Ending
 
+        def report_job_success(self, job_info):
+            """Snakemake would take an output of before for the one that a job has made of which nothing is known."""
+            job = sent.get(job_info.external_jobid)
+            if job and job.id in states.gone and not is_made([Path(file) for file in job_info.job.output], job.before):
+                self.report_job_error(job_info, msg=f"SLURM has forgotten job {job.id}, which has made nothing")
+            else:
+                super().report_job_success(job_info)
+
         def report_job_error(self, job_info, msg=None, **options):
             if not stopped.is_set():
-                where_possible(note_ends, {job_info.external_jobid})
+                if job_info.external_jobid:
+                    where_possible(note_ends, {job_info.external_jobid})
                 if ran_out_of_memory(msg or "", job_info.aux and job_info.aux.get("slurm_logfile")):
                     where_possible(note_out_of_memory, job_info.job)
                 if job_info.job.attempt > job_info.job.restart_times:
@@ -113,11 +130,13 @@ def amend_executor():
             """End all jobs of this start: those that are just being submitted and asked for as well."""
             stopped.set()
             self._job_submission_executor.shutdown(wait=True, cancel_futures=True)
+            where_possible(note_so_far, self.run_uuid)
             try:
                 cancel_all_named(self.run_uuid, patience=SECONDS_TO_CANCEL)
             except ServiceError as error:
                 self.logger.error(
-                    f"{error}: the jobs live on; the next start settles them, and scripts/cancel.py ends them"
+                    f"{error}: the jobs live on; the next start settles them, and this ends them: "
+                    f"make cancel CONFIG={CONFIG_NAME}"
                 )
             self.shutdown()
 
@@ -146,6 +165,13 @@ def note_ends(ids):
     """Note how long jobs have run that have ended without a result, for the GPU hours, while SLURM knows it."""
     for job in read_jobs("all"):
         if job.id in ids and not job.lives and job.state != "COMPLETED" and job.seconds:
+            note_end(SUBMITTED, job.id, job.seconds)
+
+
+def note_so_far(run):
+    """Note how long the jobs of a start have run that are about to be cancelled."""
+    for job in read_jobs():
+        if job.name == run and job.seconds:
             note_end(SUBMITTED, job.id, job.seconds)
 
 
@@ -198,7 +224,7 @@ def submitted_job(job, id, run):
     return Submitted(
         id,
         job.rule.name,
-        output=str(job.output[0]),
+        output=first_output(job) or "",
         benchmark=str(job.benchmark or ""),
         digest=digest_of_job(job),
         time=time.time(),

@@ -1,4 +1,5 @@
-# Both always run when asked for, which is why they declare no file (a benchmark would be one), and feed no other rule.
+# Both always run when asked for, which is why they declare no file (a benchmark would be one), and feed no other rule. The
+# pilot's calls are few, and whoever makes them waits for what they come to.
 rule estimate:
     log:
         log_file("estimate"),
@@ -27,7 +28,7 @@ rule pilot:
         expand(results("coverage/{task}/{split}.parquet"), task=CONFIG.tasks, split=["train", "test"]),
     log:
         log_file("pilot"),
-    localrule: SERVICES_ON_LOGIN_NODE
+    localrule: True
     conda:
         "../environment.yaml"
     threads: 1

@@ -20,21 +20,20 @@ CHECKS_OF_JUDGING = {"maximum_ungraded"}
 IN_INPUTS_OF_TRAINING = {"include_train", "warm_start"}
 
 
-def known_signature(function):
-    """Keep what Snakemake asks of a function many times per job: planning a grid takes a tenth less time."""
-    function.__signature__ = inspect.signature(function)
-    return function
+def look_once_at_parameters():
+    """Have Snakemake look at the parameters of a function once, and not dozens of times per job."""
+    from snakemake import common, rules
+
+    once = functools.cache(common.get_function_params)
+    common.get_function_params = rules.get_function_params = once
 
 
-def is_of_the_rules(value):
-    """Whether a value is a function that these files define."""
-    return inspect.isfunction(value) and value.__code__.co_filename.endswith(".smk")
+look_once_at_parameters()
 
 
 def program(name):
     """The command that runs a program. Not compared: another interpreter or folder changes no result."""
 
-    @known_signature
     def command(wildcards, resources):
         return f"{shlex.quote(PYTHON)} {shlex.quote(SCRIPTS)}/{name}"
 
@@ -69,7 +68,6 @@ def service_slots(wildcard):
     """A resource per service, taken by the jobs whose wildcard names it, and one for all that ask beside Snakemake."""
 
     def takes(name):
-        @known_signature
         def slots(wildcards):
             return int(wildcards.get(wildcard) == name)
 

@@ -1,11 +1,14 @@
 """After a dry-run: what would run, what of it again and why, and the GPU hours and dollars that it comes to."""
 
 import atexit
+import math
 from collections import Counter
 
 from tabulate import tabulate
 
 EXAMPLES_SHOWN = 5
+# Jobs of one array, by the profile for a cluster.
+ARRAY_LIMIT = int(os.environ.get("LLAMADUO_ARRAY_LIMIT", "0"))
 TARGETS = {"all", "sweep", "coverage", "deploy", "status"}
 # The steps whose calls are charged: the service's role, the wildcard that names it, the place of the journal.
 GRADES = ("judge", "judge", "judging/{subject}/{judge}")
@@ -100,6 +103,12 @@ def shown_dollars(jobs, charged):
     return between([dollars(added(lines)) for lines in zip(*bounds)]) if bounds else ""
 
 
+def submissions(jobs):
+    """How few submissions jobs can be: those of a kind that are ready together are one."""
+    alike = Counter((job.rule.name, request_of(job)) for job in jobs if is_submitted(job))
+    return sum(math.ceil(count / ARRAY_LIMIT) for count in alike.values())
+
+
 def show_plan():
     """Print the plan, when this was a dry-run of the main process."""
     dag = getattr(workflow, "_dag", None)
@@ -131,6 +140,8 @@ def show_plan():
         print(f"again: {job.rule.name}: {outputs}: {', '.join(reasons_of(job))}")
     if len(again) > EXAMPLES_SHOWN:
         print(f"again: and {len(again) - EXAMPLES_SHOWN} more")
+    if ARRAY_LIMIT:
+        print(f"Submissions: {submissions(jobs):,} at least; jobs of a kind that are ready together are one array.")
     print("GPU hours: what the jobs may use at most; behind a decision or a pool's yield there may be more steps.")
     print(about_dollars, end="")
     sys.stdout.flush()

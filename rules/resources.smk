@@ -33,7 +33,6 @@ def times_out_of_memory(rule, wildcards):
 def memory(of):
     """A request for memory: so many MB, or a function of the wildcards; more after the step has run out of it."""
 
-    @known_signature
     def megabytes(wildcards, rulename):
         least = of(wildcards) if callable(of) else of
         return int(min(grown(least, times_out_of_memory(rulename, wildcards), CONFIG.resources), LARGEST_MB))
@@ -48,7 +47,16 @@ def within_limit(estimate):
     def minutes(wildcards):
         return int(min(estimate(wildcards), LONGEST_MINUTES))
 
-    return known_signature(minutes)
+    return minutes
+
+
+def more_each_time(estimate):
+    """Minutes of a step that begins anew each time: so many, or a function of the wildcards, times the attempt."""
+
+    def minutes(wildcards, attempt):
+        return int(min((estimate(wildcards) if callable(estimate) else estimate) * attempt, LONGEST_MINUTES))
+
+    return minutes
 
 
 def gpus_of_training(wildcards):
@@ -117,6 +125,10 @@ def memory_of_dataset(wildcards):
 
 
 # Run time
+
+
+def time_of_merge(wildcards):
+    return merge_minutes(billions(wildcards), CONFIG.resources)
 
 
 @within_limit

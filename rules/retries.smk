@@ -5,6 +5,10 @@
 TRAINING_RETRIES = (CONFIG.training.continuations + CONFIG.training.failures) * workflow.is_main_process
 
 
+# So many attempts at a training may end before its program begins.
+MOST_NOT_BEGUN = 4
+
+
 def number_of_attempt(wildcards, attempt):
     return attempt
 
@@ -16,9 +20,15 @@ def is_hopeless_training(wildcards):
 
 
 def retries_of_job(job):
-    """Snakemake knows a number of retries per rule only; a training that would fail again gets none."""
-    is_hopeless_job = job.rule.name == "finetune" and is_hopeless_training(job.wildcards_dict)
-    return 0 if is_hopeless_job else job.rule.restart_times
+    """Snakemake knows a number of retries per rule only; a training that would fail again gets none.
+
+    Nor one that hardly ever begins: SLURM refuses its request, or its node has no Python.
+    """
+    if job.rule.name != "finetune":
+        return job.rule.restart_times
+    never_began = job.attempt - 1 - begun(Path(state("checkpoints")), Path(job.output[0]))
+    hopeless = is_hopeless_training(job.wildcards_dict) or never_began > MOST_NOT_BEGUN
+    return 0 if hopeless else job.rule.restart_times
 
 
 Job.restart_times = property(retries_of_job)

@@ -47,9 +47,9 @@ def prepare_start():
 
 
 def only_looks():
-    """Whether nothing is planned but looking."""
-    planned = {job.rule.name for job in workflow.dag.jobs}
-    return bool(planned) and planned <= LOOKING
+    """Whether nothing is asked for but looking."""
+    targets = set(map(str, workflow.dag_settings.targets))
+    return bool(targets) and targets <= LOOKING
 
 
 def engines():

@@ -60,7 +60,7 @@ checkpoint curate:
     threads: 2
     resources:
         mem_mb=memory(memory_of_pool),
-        runtime=time_of_curation,
+        runtime=more_each_time(time_of_curation),
     params:
         program=program("curate.py"),
         code=fingerprint("curate.py"),

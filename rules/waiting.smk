@@ -11,7 +11,6 @@ WAITING_PLACES = 1 if SERVICES_ON_LOGIN_NODE else LONG_PLACES
 def batches_of(step):
     """The options with which a step finds its batches. Not compared: how an answer came changes nothing."""
 
-    @known_signature
     def options(wildcards, resources):
         return f"--batches {shlex.quote(state('batches'))} --step {step.format(**wildcards)}"
 
@@ -29,7 +28,6 @@ def waiting_slots():
     """
 
     def takes(name):
-        @known_signature
         def slots(wildcards):
             return int(wildcards.service == name)
 

@@ -13,7 +13,7 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path()) ->
         folder: the folder that it runs in
     """
     from llamaduo.cluster.queue import cancel, read_jobs
-    from llamaduo.cluster.submitted import MAIN_PROCESS, SUBMITTED, read, read_starts
+    from llamaduo.cluster.submitted import MAIN_PROCESS, SUBMITTED, note_end, read, read_starts
     from llamaduo.config.load import load
     from llamaduo.errors import InputError
     from llamaduo.lease import LeaseHeld, lease, record_of
@@ -25,6 +25,8 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path()) ->
         with lease(results / MAIN_PROCESS, f"the workflow in {results}"):
             sent, starts = read(results / SUBMITTED), read_starts(results / SUBMITTED, folder)
             left = [job for job in read_jobs() if job.lives and job.name in starts]
+            for job in left:
+                note_end(results / SUBMITTED, job.id, job.seconds)
             cancel(left)
     except LeaseHeld as error:
         raise InputError(f"{error}; it would submit the jobs again: stop it with Ctrl-C, which ends them") from None

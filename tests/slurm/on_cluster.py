@@ -15,10 +15,14 @@ import psutil
 from cluster import Cluster, told
 from workspace import Workspace, clean_environment
 
+from llamaduo.cluster import submitted
+from llamaduo.cluster.submitted import Submitted
+
 SITE = {"first_poll_seconds": 1, "gpu_step_cores": 1, "latency_seconds": 30}
 """Site values of the test cluster; the rest is as the profile has it."""
 PATIENCE_SECONDS = 400
 ADAPTER = "results/runs/animals/coverage/gemma/volume-0/adapter"
+OTHER_ADAPTER = ADAPTER.replace("gemma", "llama")
 
 
 @dataclass(frozen=True)
@@ -108,8 +112,17 @@ class OnCluster:
             time.sleep(0.05)
 
     def is_training(self) -> bool:
-        """Whether the training has made a step and a checkpoint of it, and is not at its end."""
-        return any(self.folder.glob("state/checkpoints/*/checkpoint-*/complete.json"))
+        """Whether a training has made a step and a checkpoint of it."""
+        return self.trainings_under_way() > 0
+
+    def trainings_under_way(self) -> int:
+        """How many trainings have made a step and a checkpoint of it, and are not through."""
+        return len({path.parents[1] for path in self.folder.glob("state/checkpoints/*/checkpoint-*/complete.json")})
+
+    def noted(self, output: str) -> Submitted:
+        """What was noted of the job that was submitted last for an output."""
+        jobs = submitted.read(self.folder / "results" / submitted.SUBMITTED).values()
+        return [job for job in jobs if job.output == output][-1]
 
     def programs(self, name: str) -> list[psutil.Process]:
         """The running programs of a name, wherever the cluster has put them: all nodes are this machine."""

@@ -9,11 +9,12 @@ import subprocess
 import time
 
 from cluster import Cluster, told
-from on_cluster import ADAPTER, OnCluster
+from on_cluster import ADAPTER, OTHER_ADAPTER, OnCluster
 from workspace import Workspace
 
 from llamaduo.canonical import digest_folder
 from llamaduo.cluster import submitted
+from llamaduo.cluster.queue import read_jobs
 
 STEP = re.compile(r"continuing from \S*checkpoint-(\d+)")
 
@@ -31,16 +32,23 @@ def assert_went_on(there: OnCluster, undisturbed: Workspace) -> None:
 
 
 def test_a_cancelled_training_is_submitted_again_and_goes_on(training: OnCluster, trained: Workspace) -> None:
-    with training.started(ADAPTER) as process:
-        training.wait_until(training.is_training, process)
-        (job,) = training.jobs("finetune", states="running")
-        subprocess.run(["scancel", job.id], check=True)
+    """One of an array of two; the other does not notice."""
+    with training.started(ADAPTER, OTHER_ADAPTER) as process:
+        training.wait_until(lambda: training.trainings_under_way() == 2, process)
+        next(one for one in training.programs("finetune.py") if ADAPTER in one.cmdline()).suspend()
+        cancelled = training.noted(ADAPTER).id
+        subprocess.run(["scancel", cancelled], check=True)
         training.finish(process)
 
-    cancelled, again = training.jobs("finetune")
-    assert (cancelled.state, again.state) == ("CANCELLED", "COMPLETED")
-    assert megabytes_of(again.id) == megabytes_of(cancelled.id), "only running out of memory raises it"
-    assert submitted.read_ends(training.folder / "results" / submitted.SUBMITTED).keys() == {cancelled.id}
+    other, again = training.noted(OTHER_ADAPTER).id, training.noted(ADAPTER).id
+    assert {job.id: job.state for job in training.jobs("finetune")} == {
+        cancelled: "CANCELLED",
+        other: "COMPLETED",
+        again: "COMPLETED",
+    }
+    assert cancelled.split("_")[0] == other.split("_")[0], "one submission"
+    assert megabytes_of(again) == megabytes_of(cancelled), "only running out of memory raises it"
+    assert submitted.read_ends(training.folder / "results" / submitted.SUBMITTED).keys() == {cancelled}
     assert_went_on(training, trained)
 
 
@@ -73,6 +81,29 @@ def test_a_training_that_meets_its_time_limit_goes_on(training: OnCluster, train
 
     assert [job.state for job in training.jobs("finetune")] == ["TIMEOUT", "COMPLETED"]
     assert_went_on(training, trained)
+
+
+def test_a_training_stops_by_itself_before_its_time_limit_and_goes_on(training: OnCluster, trained: Workspace) -> None:
+    """It knows the limit of its job, saves a checkpoint, and has the workflow continue it."""
+    training.site(longest_minutes=2)
+    with training.started(ADAPTER) as process:
+        training.wait_until(training.is_training, process)
+        # It stands still until it has half a minute left, less than it keeps for saving.
+        program = training.program("finetune.py")
+        program.suspend()
+        training.wait_until(lambda: seconds_used(training) > 92, process)
+        program.resume()
+        training.finish(process)
+
+    assert [job.state for job in training.jobs("finetune")] == ["FAILED", "COMPLETED"], "it was not killed"
+    assert re.search(r"stopped at step \d+ of 40, with a checkpoint", training.output())
+    assert_went_on(training, trained)
+
+
+def seconds_used(there: OnCluster) -> float:
+    """How long the training's job has run; 0 when it does not."""
+    name = there.noted(ADAPTER).id
+    return sum(job.seconds for job in read_jobs() if job.id == name)
 
 
 def preempt(there: OnCluster) -> None:
@@ -117,6 +148,7 @@ def test_nothing_happens_while_the_controller_is_down_for_a_minute(
         cluster.stop_controller()
         time.sleep(60)  # as long as a restart with an upgrade takes
         assert process.poll() is None
+        assert "asking until it does" in training.output(), "the outage was noticed"
         cluster.start_controller()
         training.finish(process)
 

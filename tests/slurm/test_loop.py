@@ -1,6 +1,7 @@
 """The whole loop through SLURM: to its verdicts, on the right partitions, with the results of a local run."""
 
 import json
+from collections.abc import Sequence
 
 import pytest
 from cluster import told
@@ -27,6 +28,15 @@ def rule_of(job: Job) -> str:
     return job.step.removeprefix("rule_").split("_wildcards_")[0]
 
 
+def assert_where_they_belong(jobs: Sequence[Job]) -> None:
+    """All have ended well, those with a model on the partition with GPUs, with one each."""
+    assert {job.state for job in jobs} == {"COMPLETED"}
+    for job in jobs:
+        has_gpu = rule_of(job) in WITH_GPU
+        assert job.partition == ("gpu" if has_gpu else "cpu"), job
+        assert ("TresPerJob=gres:gpu:a100:1" in told("scontrol", "show", "job", job.id)) == has_gpu, job
+
+
 def assert_equal_metrics(there: OnCluster, local: Workspace) -> None:
     found = sorted(path.relative_to(there.folder) for path in there.folder.glob("results/**/metrics.parquet"))
     assert found
@@ -43,11 +53,7 @@ def test_the_loop_and_then_the_sweep(looped: OnCluster, swept: Workspace) -> Non
     assert_equal_metrics(looped, swept)
     jobs = looped.jobs()
     assert {rule_of(job) for job in jobs} == ON_CLUSTER, "the small steps are no jobs"
-    assert {job.state for job in jobs} == {"COMPLETED"}
-    for job in jobs:
-        has_gpu = rule_of(job) in WITH_GPU
-        assert job.partition == ("gpu" if has_gpu else "cpu"), job
-        assert ("TresPerJob=gres:gpu:a100:1" in told("scontrol", "show", "job", job.id)) == has_gpu, job
+    assert_where_they_belong(jobs)
     assert "Efficiency" in looped.output()
 
     # The sweep adds a volume to both runs: their like steps are tasks of one array.
@@ -56,12 +62,26 @@ def test_the_loop_and_then_the_sweep(looped: OnCluster, swept: Workspace) -> Non
     looped.run("sweep")
 
     added = [job for job in looped.jobs() if job.id not in before]
+    assert_where_they_belong(added)
     trainings = [job.id for job in added if rule_of(job) == "finetune"]
     assert len(trainings) == len(MODELS)
     assert len({id.split("_")[0] for id in trainings}) == 1, "one submission"
     assert all("_" in id for id in trainings)
     assert_equal_metrics(looped, swept)
     assert NOTHING in looped.run("sweep", "--dry-run")
+
+    # Whatever is good enough converges at once, and is deployed.
+    before = {job.id for job in looped.jobs()}
+    looped.workspace.change("decision.epsilon.mean", 0)
+    looped.run()
+
+    for model in MODELS:
+        verdict = json.loads((looped.folder / f"results/runs/animals/writer/{model}/verdict.json").read_text())
+        assert (verdict["verdict"], verdict["volume"]) == ("converged", 0)
+        assert (looped.folder / f"results/deploy/animals/writer/{model}/model/model.safetensors").is_file()
+    deployments = [job for job in looped.jobs() if job.id not in before]
+    assert [rule_of(job) for job in deployments] == ["deploy_model"] * len(MODELS)
+    assert_where_they_belong(deployments)
 
 
 def test_several_gpus_of_one_node_on_the_partition_that_fits_best(fresh: OnCluster) -> None:

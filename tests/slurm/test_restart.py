@@ -7,7 +7,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from on_cluster import ADAPTER, Job, OnCluster
+from on_cluster import ADAPTER, OTHER_ADAPTER, Job, OnCluster
+from processes import wait_until
 from service_process import Service, running_service
 from workspace import NOTHING, Workspace
 
@@ -15,7 +16,6 @@ from llamaduo.canonical import digest_folder
 from llamaduo.cluster import submitted
 from llamaduo.simulated.log import count_served
 
-OTHER_ADAPTER = ADAPTER.replace("gemma", "llama")
 GRADES = "results/baselines/animals/writer/grades/grader.parquet"
 
 
@@ -33,11 +33,8 @@ def kill(process: subprocess.Popen[str]) -> None:
 def leave_trainings(there: OnCluster, *adapters: str) -> dict[str, tuple[Job, psutil.Process]]:
     """Kill the main process in the middle of trainings, which then stand still until they are resumed."""
 
-    def are_training() -> bool:
-        return len({path.parent for path in there.folder.glob("state/checkpoints/*/checkpoint-*")}) == len(adapters)
-
     with there.started(*adapters) as process:
-        there.wait_until(are_training, process)
+        there.wait_until(lambda: there.trainings_under_way() == len(adapters), process)
         programs = there.programs("finetune.py")
         for program in programs:
             program.suspend()
@@ -86,16 +83,24 @@ def test_a_training_that_outlives_its_main_process_is_waited_for_and_accepted(
 
 
 def test_a_result_is_not_accepted_when_its_settings_have_changed_since(training: OnCluster) -> None:
-    """And a job that is not planned any more is ended: its result would pass for one of the new settings."""
+    """And a job that is not through yet is ended: its result would pass for one of the new settings."""
     left = leave_trainings(training, ADAPTER, OTHER_ADAPTER)
-    (planned, program), (unplanned, _) = left[ADAPTER], left[OTHER_ADAPTER]
+    (ended, program), (running, _) = left[ADAPTER], left[OTHER_ADAPTER]
+    program.resume()
+    wait_until(lambda: states(training)[ended.id] == "COMPLETED", "the end of the training", None)
     training.workspace.change("training.learning_rate", 5.0e-4)
 
-    output = go_on(training, program, ADAPTER)
+    output = training.run(ADAPTER, OTHER_ADAPTER)
 
-    assert "rejected, since settings, code or inputs have changed, from an earlier start: finetune" in output
-    (again,) = states(training).keys() - {planned.id, unplanned.id}
-    assert states(training) == {planned.id: "COMPLETED", unplanned.id: "CANCELLED", again: "COMPLETED"}
+    assert (
+        f"rejected, since settings, code or inputs have changed, from an earlier start: finetune: {ADAPTER}" in output
+    )
+    assert f"left by an earlier start: job {running.id}: finetune: RUNNING: cancelled" in output
+    again = states(training).keys() - {ended.id, running.id}
+    assert len(again) == 2
+    assert states(training) == {ended.id: "COMPLETED", running.id: "CANCELLED", **dict.fromkeys(again, "COMPLETED")}
+    ends = submitted.read_ends(training.folder / "results" / submitted.SUBMITTED)
+    assert ends.keys() == {running.id}, "its GPU hours count"
 
 
 def test_left_jobs_are_cancelled_on_request_and_go_on(

@@ -64,6 +64,24 @@ def test_waiting_tasks_of_an_array_are_told_together() -> None:
         assert GONE not in told.values()
 
 
+def test_tasks_of_an_array_that_never_began_are_told_in_one_row() -> None:
+    active = {"7_1", "7_2", "7_4", "7_9", "8_2"}
+    told = JobStates().settle({"7_1": "RUNNING", "7_[2-4,9%2]": "CANCELLED by 0"}, active)
+    assert {job: told.get(job) for job in active} == {
+        "7_1": "RUNNING",
+        **dict.fromkeys(("7_2", "7_4", "7_9"), "CANCELLED"),
+        "8_2": None,
+    }
+
+
+def test_what_slurm_has_forgotten_is_remembered() -> None:
+    states = JobStates()
+    states.settle({"7": "RUNNING", "8": "RUNNING"}, {"7", "8"})
+    for _ in range(UNSEEN_ANSWERS):
+        states.settle({"8": "COMPLETED"}, {"7", "8"})
+    assert states.gone == {"7"}
+
+
 @pytest.mark.parametrize(
     ("line", "told"),
     [
@@ -81,3 +99,4 @@ def test_running_out_of_main_memory_is_told_by_slurms_log(tmp_path: Path, line: 
     log.write_text(f"loading\n{line}\nsrun: error\n")
     assert ran_out_of_memory("SLURM status is: 'FAILED'", log) == told
     assert ran_out_of_memory("SLURM status is: 'OUT_OF_MEMORY'", None)
+    assert not ran_out_of_memory("SLURM status is: 'FAILED'", tmp_path), "no log can be read there"

@@ -23,7 +23,17 @@ from llamaduo.errors import InputError
 from llamaduo.lease import LeaseHeld
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows
-from llamaduo.training.continuation import UNFINISHED_STATUS, advance, begin, is_hopeless, read, record_of, recorded
+from llamaduo.training.continuation import (
+    UNFINISHED_STATUS,
+    advance,
+    begin,
+    begun,
+    forget_hopeless,
+    is_hopeless,
+    read,
+    record_of,
+    recorded,
+)
 from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job, start_of_job
 from llamaduo.training.memory import Footprint
 from llamaduo.training.model import start
@@ -269,6 +279,21 @@ def test_a_failure_that_would_repeat_is_told_again_at_once_until_the_workflow_is
 
 
 # Memory
+
+
+def test_a_new_start_forgets_what_was_given_up_before_its_first_attempt_begins(record: Path) -> None:
+    """That attempt may end before its program does anything, and is then no last one."""
+    state, other = record.parent.parent, record_of(record.parent.parent, Path("other"))
+    begin(other, attempt=1, continuations=30, failures=2)
+    begin(record, attempt=1, continuations=30, failures=0)
+    with pytest.raises(InputError, match="no such row"), recorded(record):
+        raise InputError("no such row")
+    assert (begun(state, Path("adapter")), begun(state, Path("other")), begun(state, Path("third"))) == (1, 1, 0)
+
+    forget_hopeless(state)
+
+    assert not is_hopeless(state, Path("adapter"))
+    assert (begun(state, Path("adapter")), begun(state, Path("other"))) == (0, 1)
 
 
 def test_less_memory_is_tried_step_by_step() -> None:

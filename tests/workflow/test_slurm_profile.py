@@ -11,6 +11,7 @@ from workspace import Workspace
 SLURM, SEVERAL_GPUS = ("--profile", "profiles/slurm"), ("--profile", "profiles/slurm-multi-gpu")
 PRICES = {"prompt": 1000, "completion": 4000}
 DOLLARS = re.compile(r"^(\w+)\s.*?\s([\d,]+\.\d\d( simulated)?( – [\d,]+\.\d\d( simulated)?)?)(\s|$)", re.MULTILINE)
+STEPS = ("finetune", "read_coverage")
 NO_LIMITS = {"longest_minutes": 10**6, "largest_mb": 10**6}
 PLANNED = re.compile(r"^(\w+)\s+(\d+)\s+(?:beside Snakemake\s+)?(?:(\d[\d,]*)(?=\s))?.*not there yet", re.MULTILINE)
 
@@ -112,6 +113,23 @@ def test_time_memory_and_cores_follow_the_gpus_and_all_are_on_one_node(fresh: Wo
     assert asked[2]["nodes"] == 1
 
 
+def test_quality_of_service_and_features_are_asked_for_where_the_site_names_them(fresh: Workspace) -> None:
+    for file in ("training", "coverage"):
+        rule = fresh.folder / f"rules/{file}.smk"
+        rule.write_text(re.sub(r"    message:\n.*\n", "", rule.read_text()))
+
+    status, output = dry_run(fresh, site={"qos": "long", "gpu_constraint": "a100_80gb"}, shown=())
+    _, plain = dry_run(fresh, shown=())
+
+    assert status == 0, output
+    training, coverage = (re.search(rf"^rule {step}:\n(.*?)\n\n", output, re.M | re.S) for step in STEPS)
+    assert "qos=long" in training.group(1)
+    assert "constraint=a100_80gb" in training.group(1)
+    assert "qos=long" in coverage.group(1)
+    assert "constraint" not in coverage.group(1)
+    assert "qos=" not in plain
+
+
 def requests_of(step: str, output: str) -> dict[str, int]:
     """What the first job of a rule asks for, as a dry-run prints it."""
     job = re.search(rf"^rule {step}:\n(.*?)\n\n", output, re.MULTILINE | re.DOTALL).group(1)
@@ -164,6 +182,8 @@ def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: W
     told = " ".join((paper / "README.md").read_text().split())
     assert f"is {int(steps):,} steps, {beside:,} of which run beside Snakemake" in told
     assert f"in seconds and {int(submitted):,} on the cluster" in told
+    submissions = re.search(r"^Submissions: (\d+) at least", output, re.MULTILINE).group(1)
+    assert f"in {submissions} submissions at the least" in told
     assert gpu_hours(output).keys() == {"finetune", "respond", "respond_untuned"}
     assert int(hours.replace(",", "")) == pytest.approx(sum(gpu_hours(output).values()), abs=3)
 

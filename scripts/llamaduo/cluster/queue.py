@@ -6,7 +6,7 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -97,10 +97,18 @@ def ask(*command: str, patience: float = 0) -> str:
     while True:
         try:
             done = subprocess.run(  # noqa: S603 - no outside words
-                command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=ANSWER_SECONDS, check=False
+                command,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=ANSWER_SECONDS,
+                check=False,
+                env=_all_shown(os.environ),
             )
         except FileNotFoundError:
             raise ServiceError(f"{command[0]}: no such program; SLURM is not installed here") from None
+        except OSError as reason:
+            complaint = str(reason)
         except subprocess.TimeoutExpired:
             complaint = f"no answer in {ANSWER_SECONDS} s"
         else:
@@ -114,6 +122,12 @@ def ask(*command: str, patience: float = 0) -> str:
             print(f"{error}; asking again, for {patience:g} s at most", file=sys.stderr, flush=True)
             told = complaint
         time.sleep(PAUSE_SECONDS)
+
+
+def _all_shown(environment: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what a user has set for their own eyes, such as SQUEUE_PARTITION, which hides jobs."""
+    kept = {name: value for name, value in environment.items() if not name.startswith(("SQUEUE_", "SACCT_"))}
+    return kept | {"SQUEUE_ALL": "1"}
 
 
 def parse(lines: Iterable[str]) -> list[ClusterJob]:

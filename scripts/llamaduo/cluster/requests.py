@@ -13,6 +13,8 @@ BYTES_PER_PAIR = 20_000
 """What one pair takes in curation and training, with its tokens, shingles and row objects."""
 SECONDS_PER_PAIR = 0.02
 """Curation of one pair: tokens, MinHash, candidates and ROUGE, on one core of an ordinary node."""
+MERGE_MINUTES = 5
+"""Per 10^9 parameters: 2 GB are read, multiplied in 32 bits, compared and written; assumed, for a slow file system."""
 
 
 def training_minutes(
@@ -30,6 +32,11 @@ def response_minutes(
     """Time of K responses to every test prompt, each as long as it may be."""
     hours = decoding_hours(size, assumed.test_rows * samples * max_new_tokens, assumed)
     return _minutes(hours * 60, settings)
+
+
+def merge_minutes(size: float, settings: ResourceSettings) -> int:
+    """Time to merge an adapter into a model of `size` 10^9 parameters on one core, and to verify and save it."""
+    return _minutes(size * MERGE_MINUTES, settings)
 
 
 def service_minutes(calls: int, service: ServiceSettings, settings: ResourceSettings) -> int:

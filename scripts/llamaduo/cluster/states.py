@@ -14,6 +14,8 @@ PREEMPTED_ANSWERS = 2
 GONE = "UNKNOWN"
 """The plugin takes it for an end without failure; Snakemake then looks whether the outputs are there."""
 
+TOGETHER = re.compile(r"(\d+)_\[([\d,-]+)(?:%\d+)?\]")
+"""Tasks of an array in one row, as SLURM tells those that never began: 7_[2-4,9%2]."""
 OUT_OF_MEMORY = re.compile(
     r"^slurmstepd\S*: .*(oom.kill|out.of.memory|exceeded.*memory limit)", re.IGNORECASE | re.MULTILINE
 )
@@ -24,7 +26,11 @@ def ran_out_of_memory(state: str, log: Path | None) -> bool:
     """Whether a failed job ended for want of memory, by its state, or where that does not say so, by SLURM's log."""
     if "OUT_OF_MEMORY" in state:
         return True
-    return log is not None and log.is_file() and bool(OUT_OF_MEMORY.search(log.read_bytes().decode(errors="replace")))
+    try:
+        text = log.read_bytes().decode(errors="replace") if log is not None else ""
+    except OSError:
+        return False
+    return bool(OUT_OF_MEMORY.search(text))
 
 
 class JobStates:
@@ -34,15 +40,20 @@ class JobStates:
         self._seen: set[str] = set()
         self._unseen: Counter[str] = Counter()
         self._preempted: Counter[str] = Counter()
+        self.gone: set[str] = set()
+        """The jobs that SLURM has forgotten: what they have made is not known."""
 
     def settle(self, told: Mapping[str, str], active: Collection[str]) -> dict[str, str]:
         """One state per job: as told, but
 
         - a cancelled job is CANCELLED, whoever cancelled it ("CANCELLED by 1000");
         - a preempted job that SLURM does not put back into the queue is CANCELLED too;
+        - tasks of an array that are told in one row have its state each;
         - an active job that SLURM has forgotten is `GONE`.
         """
         states = {job: state.split()[0].rstrip("+") for job, state in told.items() if state}
+        for row, state in list(states.items()):
+            states |= dict.fromkeys(_tasks_of(row) & set(active), state)
         for job, state in states.items():
             if state != "PREEMPTED":
                 self._preempted.pop(job, None)
@@ -58,4 +69,15 @@ class JobStates:
             self._unseen[job] += 1
             if self._unseen[job] >= (UNSEEN_ANSWERS if job in self._seen else NEVER_SEEN_ANSWERS):
                 states[job] = GONE
+                self.gone.add(job)
         return states
+
+
+def _tasks_of(row: str) -> set[str]:
+    """The tasks that a row tells together; none where it tells of one job, or leaves some of its tasks out."""
+    found = TOGETHER.fullmatch(row)
+    if not found:
+        return set()
+    array, numbers = found.groups()
+    ends = [part.partition("-") for part in numbers.split(",")]
+    return {f"{array}_{task}" for first, _, last in ends for task in range(int(first), int(last or first) + 1)}

@@ -8,8 +8,9 @@ from llamaduo.config.base import Section
 class ResourceSettings(Section):
     """What a step's request for memory and run time adds to the work that `estimate` assumes. It changes no result.
 
-    A request that is too small ends a job, which then goes on where it was; one that is too large waits longer in the
-    queue. What a partition allows at most is in the profile, under `resources`.
+    A request that is too small ends a job, which then goes on where it was, or begins anew with more time where it has
+    nothing to go on from; one that is too large waits longer in the queue. What a partition allows at most is in the
+    profile, as `longest_minutes` and `largest_mb`.
     """
 
     margin: float = Field(default=2, ge=1)

@@ -60,6 +60,20 @@ def is_hopeless(state: Path, adapter: Path) -> bool:
     return attempts is not None and attempts.hopeless
 
 
+def forget_hopeless(state: Path) -> None:
+    """Forget what an earlier start of the workflow told of trainings that it gave up: a new start tries anew."""
+    for record in (state / "attempts").glob("*.json"):
+        attempts = read(record)
+        if attempts is not None and attempts.hopeless:
+            record.unlink(missing_ok=True)
+
+
+def begun(state: Path, adapter: Path) -> int:
+    """How many attempts at an adapter began in this start of the workflow."""
+    attempts = read(record_of(state, adapter))
+    return len(attempts.log) if attempts is not None else 0
+
+
 def begin(record: Path, attempt: int, continuations: int, failures: int) -> None:
     """Note that an attempt begins; the first of a start of the workflow (`attempt` 1) forgets those of before.
 
