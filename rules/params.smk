@@ -251,7 +251,12 @@ def names_of_run(wildcards):
 
 
 def facts_of_card(wildcards, input):
-    """What a model card says beside the artifacts. Not compared: what it rests on is in the inputs."""
+    """What a model card says beside the artifacts. Not compared: what it rests on is in the inputs.
+
+    A job of its own looks at its params before it has looked at the decisions that its inputs rest on, and then again.
+    """
+    if "adapter" not in input.keys():
+        return ""
     judges = CONFIG.judges_of(wildcards.task)
     services = {name: CONFIG.services[name] for name in dict.fromkeys([wildcards.generator, *judges])}
     described = {name: f"{service.provider} {service.model}" for name, service in services.items()}
