@@ -100,13 +100,13 @@ def end_left_jobs(sent, waited_for):
     or are not among those that are known to have been `sent`. One that cannot end is not waited for any longer: the
     leases keep others off what it works on.
     """
-    found, told, deadline = [], None, None
+    found, told, deadline = [], None, time.monotonic() + COMPLETING_SECONDS
     starts = read_starts(SUBMITTED, Path.cwd())
     while left := [job for job in read_jobs(patience=PATIENCE_SECONDS) if job.lives and job.name in starts]:
         found = found or left
         if any(job.state != "COMPLETING" for job in left):
             deadline = time.monotonic() + COMPLETING_SECONDS
-        elif deadline and time.monotonic() > deadline:
+        elif time.monotonic() > deadline:
             print(f"SLURM does not get done with job {', '.join(job.id for job in left)}: going on", flush=True)
             break
         ended = [job for job in left if job.waits or job.id not in waited_for]
