@@ -1,5 +1,7 @@
 """What happens before the first job and after the last."""
 
+import snakemake.logging
+
 # The steps that failed in the last start.
 FAILED = Path(results("settings/failed.json"))
 # Targets that make nothing that a main process could be making: its lock and its failures are left alone.
@@ -7,6 +9,21 @@ LOOKING = {"status", "estimate", "report", "prefetch"}
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
+
+
+# So many lines of a failed job's log are shown.
+LINES_OF_FAILED = 30
+
+
+def ends_of_logs(logs):
+    """What Snakemake shows of a failed job's logs: as it comes it shows them whole, up to the first that is empty."""
+    for log in logs:
+        lines = last_lines(Path(log), LINES_OF_FAILED)
+        yield f"{log}: {'its last lines:' if lines else 'nothing is in it'}"
+        yield from (f"  | {line}" for line in lines)
+
+
+snakemake.logging.show_logs = ends_of_logs
 
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from llamaduo.cluster.queue import parse, seconds_of
 from llamaduo.cluster.submitted import Submitted, note, note_end, read, read_ends
+from llamaduo.status.grid import failures
 from llamaduo.status.steps import Failed, live_steps, read_failed
 from llamaduo.status.usage import read_usage, usage_table, without_result
 
@@ -53,14 +54,15 @@ def test_a_waiting_job_tells_why(tmp_path: Path) -> None:
 
 def test_a_failed_step_shows_the_end_of_its_log(tmp_path: Path) -> None:
     log = tmp_path / "volume-6.log"
-    log.write_text("loading\nstep 1\rstep 2\rstep 3\n\nerror: no room on the disk\n")
+    log.write_text("first\n" + "more\n" * 5 + "step 1\rstep 2\n\nerror: no room on the disk\n")
     file = tmp_path / "failed.json"
     file.write_text(json.dumps({"failed": [{"rule": "finetune", "outputs": [ADAPTER], "log": str(log)}]}))
 
-    (step,) = read_failed(file)
+    steps = read_failed(file)
 
-    assert step == Failed("finetune", (ADAPTER,), str(log))
-    assert step.last_lines() == ["loading", "step 3", "error: no room on the disk"]
+    assert steps == [Failed("finetune", (ADAPTER,), str(log))]
+    ends = ["more", "more", "more", "step 2", "error: no room on the disk"]
+    assert failures(steps) == [f"failed: finetune: {ADAPTER}", f"  log: {log}", *(f"  | {line}" for line in ends)]
     assert read_failed(tmp_path / "none.json") == []
 
 
@@ -91,6 +93,8 @@ def test_attempts_without_a_result_and_those_that_run_count_too(tmp_path: Path) 
     benchmark.write_text("s\th:m:s\tmax_rss\n1800.0\t0:30:00\t2000.0\n")
     (row,) = usage_table(read_usage([submitted(benchmark)]), attempts[:1]).splitlines()[2:]
     assert row.split()[-10:-8] == ["1.00", "1.00"]
+    (row,) = usage_table([], attempts[:1]).splitlines()[2:]
+    assert row.split() == ["finetune", "0", "1.00"], "no job has ended well"
 
 
 def test_times_are_read_as_squeue_writes_them() -> None:

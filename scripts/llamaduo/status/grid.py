@@ -6,6 +6,7 @@ from pathlib import Path
 from tabulate import tabulate
 
 from llamaduo.config.root import WITHOUT_GENERATOR
+from llamaduo.logs import last_lines
 from llamaduo.report.results import Results
 from llamaduo.report.runs import Run
 from llamaduo.report.scores import Criterion
@@ -13,6 +14,9 @@ from llamaduo.report.summary import entries, verdict_in_words
 from llamaduo.status.spending import Spent, of_run
 from llamaduo.status.steps import Failed, LiveStep
 from llamaduo.status.usage import Usage
+
+LINES_SHOWN = 5
+"""Of the log of a failed step."""
 
 
 def grid_table(
@@ -62,7 +66,7 @@ def failures(failed: Sequence[Failed]) -> list[str]:
     for step in failed:
         lines.append(f"failed: {step.rule}: {' '.join(step.outputs)}")
         lines.append(f"  log: {step.log}")
-        lines += [f"  | {line}" for line in step.last_lines()]
+        lines += [f"  | {line}" for line in last_lines(Path(step.log), LINES_SHOWN)]
     return lines
 
 

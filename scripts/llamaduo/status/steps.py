@@ -8,8 +8,6 @@ from llamaduo.cluster.queue import ClusterJob
 from llamaduo.cluster.submitted import Submitted
 from llamaduo.files import read_json
 
-LINES_SHOWN = 5
-
 
 @dataclass(frozen=True)
 class Failed:
@@ -18,13 +16,6 @@ class Failed:
     rule: str
     outputs: tuple[str, ...]
     log: str
-
-    def last_lines(self, count: int = LINES_SHOWN) -> list[str]:
-        """How its log ends; what progress bars overwrote is left out."""
-        file = Path(self.log)
-        text = file.read_bytes().decode(errors="replace") if file.is_file() else ""
-        lines = [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
-        return [line for line in lines if line][-count:]
 
 
 def read_failed(file: Path) -> list[Failed]:

@@ -2,7 +2,7 @@
 
 import csv
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,22 +57,9 @@ def usage_table(usages: Iterable[Usage], lost: Iterable[Usage] = ()) -> str:
     for usage in lost:
         lost_hours[usage.job.rule] += usage.gpu_hours
     rows = []
-    for rule, group in by_rule.items():
-        minutes, memory = max(one.job.minutes for one in group), max(one.job.memory for one in group)
-        used_minutes, used_memory = max(one.seconds for one in group) / 60, max(one.memory for one in group)
-        hours = sum(one.gpu_hours for one in group)
-        little = memory and used_memory < LITTLE * memory
-        rows.append(
-            [
-                rule,
-                len(group),
-                f"{used_minutes:.1f} of {minutes:,}",
-                f"{used_memory:,.0f} of {memory:,}",
-                f"{hours:.2f}" if any(one.job.gpus for one in group) else "",
-                f"{lost_hours[rule]:.2f}" if lost_hours[rule] else "",
-                "asks for much more memory than it uses" if little else "",
-            ]
-        )
+    for rule in dict.fromkeys([*by_rule, *(rule for rule, hours in lost_hours.items() if hours)]):
+        *used, remark = _cells(by_rule.get(rule, []))
+        rows.append([rule, *used, f"{lost_hours[rule]:.2f}" if lost_hours[rule] else "", remark])
     headers = [
         "step",
         "jobs",
@@ -83,6 +70,21 @@ def usage_table(usages: Iterable[Usage], lost: Iterable[Usage] = ()) -> str:
         "",
     ]
     return tabulate(rows, headers, disable_numparse=True)
+
+
+def _cells(group: Sequence[Usage]) -> list[str | int]:
+    """Of a rule's jobs: their number, the most minutes and MB, the GPU hours, a remark; empty where none ended well."""
+    if not group:
+        return [0, "", "", "", ""]
+    minutes, memory = max(one.job.minutes for one in group), max(one.job.memory for one in group)
+    used_minutes, used_memory = max(one.seconds for one in group) / 60, max(one.memory for one in group)
+    return [
+        len(group),
+        f"{used_minutes:.1f} of {minutes:,}",
+        f"{used_memory:,.0f} of {memory:,}",
+        f"{sum(one.gpu_hours for one in group):.2f}" if any(one.job.gpus for one in group) else "",
+        "asks for much more memory than it uses" if memory and used_memory < LITTLE * memory else "",
+    ]
 
 
 def _number(text: str | None) -> float:

@@ -1,0 +1,27 @@
+"""How a log ends, fit for a terminal."""
+
+import os
+from pathlib import Path
+
+MOST_BYTES = 65_536
+"""Of a log no more than its end is read."""
+
+
+def last_lines(log: Path, count: int) -> list[str]:
+    """The last `count` lines that are not empty; none of a log that is not there.
+
+    What progress bars overwrote is left out. What a terminal would obey is written out: a log may quote an LLM.
+    """
+    try:
+        with log.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - MOST_BYTES))
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return []
+    lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
+    return [_printable(line) for line in lines if line][-count:]
+
+
+def _printable(line: str) -> str:
+    return "".join(letter if letter.isprintable() or letter == "\t" else repr(letter)[1:-1] for letter in line)

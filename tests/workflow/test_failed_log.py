@@ -1,0 +1,16 @@
+"""What a failed step leaves in the terminal."""
+
+from workspace import Workspace
+
+
+def test_a_failed_steps_log_is_shown_by_its_last_lines(fresh: Workspace) -> None:
+    talkative = "for number in range(100):\n    print('line', number)\nprint('\\x1b[2J')\nraise SystemExit('no luck')\n"
+    (fresh.folder / "scripts/coverage.py").write_text(talkative)
+
+    done = fresh.snakemake("--profile", "profiles/demo", "--cores", "1", "coverage")
+
+    assert done.returncode != 0
+    # What Snakemake writes; the program's own lines went past before it.
+    shown = done.stderr.split("results/logs/coverage/animals.log: its last lines:\n", 1)[1]
+    lines = [line for line in shown.splitlines() if line.startswith("  | ")]
+    assert lines == [*(f"  | line {number}" for number in range(72, 100)), r"  | \x1b[2J", "  | no luck"]
