@@ -12,7 +12,6 @@ from llamaduo.cluster.queue import cancel, read_jobs
 from llamaduo.cluster.submitted import MAIN_PROCESS, digest_of_times, is_made, read_ends, read_starts, times_of
 from llamaduo.cluster.submitted import SUBMITTED as SUBMITTED_FILE
 from llamaduo.cluster.submitted import read as read_submitted
-from llamaduo.errors import ServiceError
 from llamaduo.lease import lease
 from snakemake.io import IOFile
 
@@ -34,26 +33,32 @@ def plan_and_settle(plan=workflow._build_dag):
     Here, since of what follows nothing happens where a plan finds nothing to do, and `onstart` comes after it.
     """
     plugin = workflow.executor_plugin
-    if not workflow.is_main_process or plugin is None or workflow.dryrun:
-        plan()
-        return
-    if only_looks():
-        # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
-        workflow.persistence.lock = workflow.persistence.noop
-        plan()
-        return
+    starts = workflow.is_main_process and plugin is not None and not workflow.dryrun
+    works = starts and not only_looks()
     try:
-        # Before the plan: what another main process is just finishing must not be planned again.
-        HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
-        atexit.register(HELD.close)
-        forget_hopeless(Path(state("checkpoints")))
+        if works:
+            # Before the plan: what another main process is just finishing must not be planned again.
+            HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
+            atexit.register(HELD.close)
+            forget_hopeless(Path(state("checkpoints")))
+        elif starts:
+            # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
+            workflow.persistence.lock = workflow.persistence.noop
         plan()
-        if plugin.name == "slurm":
+        if works and plugin.name == "slurm":
+            refuse_what_never_runs()
             if settle_left_jobs() and not PLANNED_AGAIN:
                 plan_again()
             amend_executor()
     except (InputError, ServiceError) as error:
         sys.exit(f"error: {error}")
+
+
+def refuse_what_never_runs():
+    """Raise `InputError` when the cluster could never run what is planned: such jobs would wait for ever."""
+    if lines := never_run(workflow.dag.needrun_jobs()):
+        skipped = "if `sinfo` does not tell all of this cluster, set the site's check_requests to false"
+        raise InputError("\n".join([*lines, f"{NOTHING_STARTED}; {skipped}"]))
 
 
 def plan_again():

@@ -42,6 +42,16 @@ def amend_executor():
 
         # Submitting
 
+        def run_jobs(self, jobs):
+            """A job that could never run fails: SLURM would have it wait for ever."""
+            submitted = []
+            for job in jobs:
+                if reason := obstacle_of(job):
+                    self.report_job_error(SubmittedJobInfo(job), msg=f"not submitted: {reason}")
+                else:
+                    submitted.append(job)
+            super().run_jobs(submitted)
+
         def _submit_array_jobs(self, jobs):
             groups = {}
             for job in jobs:

@@ -1,0 +1,52 @@
+"""What the cluster could never run is refused, and does not wait in the queue for ever."""
+
+import re
+
+import pytest
+from on_cluster import OnCluster
+
+BEYOND = {
+    "partition": ({"gpu_partition": "gpux"}, "the partition gpux; there are: cpu, gpu, urgent"),
+    "GPUs": ({"gpu_model": "h100"}, "1 h100 GPU on a node; in the partition gpu there are 4 a100"),
+    "cores": ({"gpu_step_cores": 8}, "8 cores on a node; in the partition gpu there are 4 at most"),
+}
+
+
+@pytest.mark.parametrize("part", BEYOND)
+def test_a_start_is_refused_that_asks_for_what_no_node_has(fresh: OnCluster, part: str) -> None:
+    site, words = BEYOND[part]
+    fresh.site(**site)
+
+    assert f"warning: SLURM could never run finetune (2 of its jobs): it asks for {words}" in fresh.run("--dry-run")
+    refusal = fresh.run(status=1)
+
+    assert f"error: SLURM could never run finetune (2 of its jobs): it asks for {words}" in refusal
+    assert "nothing was started" in refusal
+    assert not fresh.jobs()
+
+
+def test_a_larger_volume_that_could_never_be_trained_is_refused_at_once(fresh: OnCluster) -> None:
+    """A day is the most in the partition; volume 0 takes minutes, but the loop may go on to the second."""
+    fresh.site(longest_minutes=3000)
+    fresh.workspace.change("training.max_steps", None)
+    fresh.workspace.change("estimate", {"billion_parameters": {"gemma": 2, "llama": 2}})
+    fresh.workspace.change("tasks.animals.volumes", [0, 200_000])
+
+    refusal = fresh.run(status=1)
+
+    words = r"finetune \(2 of its jobs\): it asks for [\d,]+ minutes; the most in the partition gpu is 1,440 "
+    assert re.search(words, refusal), refusal
+    assert "(the site's longest_minutes)" in refusal
+    assert not fresh.jobs()
+
+
+def test_a_request_that_grows_beyond_the_limit_fails(fresh: OnCluster) -> None:
+    """A step that begins anew each time gets more time each time, here too much in the second attempt."""
+    fresh.site(longest_minutes=2000)
+    fresh.workspace.change("resources", {"start_minutes": 800})
+    (fresh.folder / "scripts/coverage.py").write_text("raise SystemExit('no luck')\n")
+
+    output = fresh.run("coverage", status=1)
+
+    assert [job.state for job in fresh.jobs("read_coverage")] == ["FAILED"]
+    assert "not submitted: it asks for 1,600 minutes; the most in the partition cpu is 1,440" in output
