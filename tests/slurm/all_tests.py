@@ -2,7 +2,7 @@
 
     python tests/slurm/all_tests.py [pytest's options]
 
-Most of the time the tests wait for one core or for SLURM, so they run in two parts, each on a cluster of its own. SLURM
+Most of the time the tests wait for one core or for SLURM, so they run in three parts, each on a cluster of its own. SLURM
 finds its settings in /etc/slurm only: each part sees a folder of its own there, by a mount that nothing else sees. With
 options, or where this machine lets nobody mount, all tests run one after another.
 
@@ -27,8 +27,8 @@ from processes import ClusterError
 from settings import ETC
 
 FOLDER = Path(__file__).parent
-FIRST_PART = ["test_loop.py", "test_restart.py", "test_programs.py"]
-"""About as long as the rest."""
+LONG = ["test_loop.py", "test_failures.py"]
+"""Each is about as long as all others."""
 LIMIT_SECONDS, LIMIT_ONE_AFTER_ANOTHER = 35 * 60, 60 * 60
 PATIENCE_SECONDS = 90
 """For the interrupted tests to end their cluster."""
@@ -37,7 +37,7 @@ PATIENCE_SECONDS = 90
 def parts() -> list[list[str]]:
     """The test files of each part; every file is in one."""
     files = [path.name for path in sorted(FOLDER.glob("test_*.py"))]
-    return [FIRST_PART, [name for name in files if name not in FIRST_PART]]
+    return [*([name] for name in LONG), [name for name in files if name not in LONG]]
 
 
 def may_mount() -> bool:
@@ -115,7 +115,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
     status, options = 1, sys.argv[1:]
     folder = Path(tempfile.mkdtemp(prefix="llamaduo-slurm-tests-"))
-    numbers = [0] if options or not may_mount() else [1, 2]
+    numbers = [0] if options or not may_mount() else [1, 2, 3]
     try:
         install()
         check_machine()

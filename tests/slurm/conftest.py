@@ -2,6 +2,8 @@
 
 import json
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,9 +16,9 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "workflow"))
 sys.path.insert(0, str(Path(__file__).parent))
 
 from cluster import Cluster
-from on_cluster import ADAPTER, SITE, OnCluster
+from on_cluster import ADAPTER, OnCluster, use_site
 from tiny_models import build_tiny_model
-from workspace import Workspace, micro_config, new_workspace, pairs
+from workspace import Workspace, clean_environment, micro_config, new_workspace, pairs
 
 # Enough steps for something to happen to a training, and a checkpoint after each.
 TRAINING_STEPS = 40
@@ -54,8 +56,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def prepared(folder: Path, models: dict[str, Path], **sections: object) -> Workspace:
     """A workspace in which nothing is computed yet, as a fresh clone with a site's values and a small config."""
     workspace = new_workspace(folder)
-    (folder / "slurm").symlink_to("profiles/slurm")
-    (folder / "site.yaml").write_text(json.dumps(SITE))
+    use_site(workspace)
     (folder / "pairs").mkdir()
     for split, rows in (("train", pairs(12)), ("test", pairs(3, start=100))):
         (folder / "pairs" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -63,26 +64,27 @@ def prepared(folder: Path, models: dict[str, Path], **sections: object) -> Works
     return workspace
 
 
-@pytest.fixture(scope="session", autouse=True)
-def sweeping(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, models: dict[str, Path]
-) -> Iterator[Future[Workspace]]:
-    """The local sweep, begun with the first test: most of the time the tests on the cluster wait for SLURM."""
+@pytest.fixture(scope="session")
+def demo_to_run(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
+    """The demo, with its models and its dataset built and nothing computed."""
+    workspace = new_workspace(tmp_path_factory.mktemp("demo") / "workspace")
+    build = [sys.executable, "scripts/build_demo.py"]
+    subprocess.run(build, cwd=workspace.folder, check=True, capture_output=True, env=clean_environment())
+    shutil.copy(workspace.folder / "config/demo.yaml", workspace.folder / "config.yaml")
+    return workspace
+
+
+@pytest.fixture(scope="session")
+def sweeping(tmp_path_factory: pytest.TempPathFactory, demo_to_run: Workspace) -> Iterator[Future[Workspace]]:
+    """The demo's sweep on this machine while the same runs on the cluster: most of the time that waits for SLURM."""
 
     def sweep() -> Workspace:
-        workspace = prepared(tmp_path_factory.mktemp("local") / "workspace", models)
+        workspace = demo_to_run.copy(tmp_path_factory.mktemp("local") / "workspace")
         workspace.run("sweep")
         return workspace
 
     with ThreadPoolExecutor(1) as executor:
-        is_needed = any("swept" in getattr(item, "fixturenames", ()) for item in request.session.items)
-        yield executor.submit(sweep) if is_needed else Future()
-
-
-@pytest.fixture(scope="session")
-def swept(sweeping: Future[Workspace]) -> Workspace:
-    """The sweep of the same config on this machine, without SLURM: what everything must come out as."""
-    return sweeping.result()
+        yield executor.submit(sweep)
 
 
 @pytest.fixture

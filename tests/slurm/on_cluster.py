@@ -25,6 +25,13 @@ ADAPTER = "results/runs/animals/coverage/gemma/volume-0/adapter"
 OTHER_ADAPTER = ADAPTER.replace("gemma", "llama")
 
 
+def use_site(workspace: Workspace, **values: Any) -> None:
+    """Let a workspace have the profile where users look for it, and the site's values."""
+    if not (link := workspace.folder / "slurm").is_symlink():
+        link.symlink_to("profiles/slurm")
+    (workspace.folder / "site.yaml").write_text(json.dumps({**SITE, **values}))
+
+
 @dataclass(frozen=True)
 class Job:
     """A job as the cluster remembers it. `step` is the rule with its wildcards, of an array those of its first task."""
@@ -51,7 +58,7 @@ class OnCluster:
 
     def site(self, **values: Any) -> None:
         """Set site values, as a user does in a file of their own."""
-        (self.folder / "site.yaml").write_text(json.dumps({**SITE, **values}))
+        use_site(self.workspace, **values)
 
     def command(self, *arguments: str) -> list[str]:
         # The profile is looked for by its name, as users give it.
@@ -62,14 +69,14 @@ class OnCluster:
     def environment(self) -> dict[str, str]:
         return clean_environment() | {"LLAMADUO_SITE": str(self.folder / "site.yaml")}
 
-    def run(self, *arguments: str, status: int = 0) -> str:
+    def run(self, *arguments: str, status: int = 0, patience: float = PATIENCE_SECONDS) -> str:
         """The workflow to its end, through SLURM. Returns what it printed."""
         with self.started(*arguments) as process:
-            return self.finish(process, status)
+            return self.finish(process, status, patience)
 
-    def finish(self, process: subprocess.Popen[str], status: int = 0) -> str:
+    def finish(self, process: subprocess.Popen[str], status: int = 0, patience: float = PATIENCE_SECONDS) -> str:
         try:
-            process.wait(timeout=PATIENCE_SECONDS)
+            process.wait(timeout=patience)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"not finished\n{self.output()[-6000:]}\n{told('squeue')}") from None
         assert process.returncode == status, self.output()[-8000:]
@@ -121,7 +128,7 @@ class OnCluster:
 
     def noted(self, output: str) -> Submitted:
         """What was noted of the job that was submitted last for an output."""
-        jobs = submitted.read(self.folder / "results" / submitted.SUBMITTED).values()
+        jobs = submitted.read(self.folder / self.workspace.config["results"] / submitted.SUBMITTED).values()
         return [job for job in jobs if job.output == output][-1]
 
     def programs(self, name: str) -> list[psutil.Process]:

@@ -67,7 +67,7 @@ AccountingStorageHost=127.0.0.1
 AccountingStoragePort={port}
 AccountingStorageTRES=gres/gpu,gres/gpu:a100
 AccountingStoreFlags=job_comment
-AccountingStorageEnforce=associations"""
+AccountingStorageEnforce=associations,limits"""
 # A GPU is a device file, and one that is only counted is not shown to jobs: so links to a device that harms nobody.
 GRES_CONF = "AutoDetect=off\nNodeName={first}[1-{count}] Name=gpu Type=a100 File={folder}/gpu/device[0-3]\n"
 SLURMDBD_CONF = """\

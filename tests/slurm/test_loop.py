@@ -1,27 +1,31 @@
-"""The whole loop through SLURM: to its verdicts, on the right partitions, with the results of a local run."""
+"""The demo through SLURM: to its verdicts, on the right partitions, with the results of a local run."""
 
 import json
 from collections.abc import Sequence
+from concurrent.futures import Future
+from pathlib import Path
 
 import pytest
-from cluster import told
-from on_cluster import ADAPTER, Job, OnCluster
+from cluster import Cluster, told
+from on_cluster import ADAPTER, Job, OnCluster, use_site
 from workspace import NOTHING, Workspace
 
 from llamaduo import tables
 from llamaduo.schemas.metrics import METRICS
 
 WITH_GPU = {"finetune", "respond", "respond_untuned"}
-ON_CLUSTER = WITH_GPU | {"read_coverage", "synthesize", "curate", "respond_service", "judge"}
-MODELS = ("gemma", "llama")
+ON_CLUSTER = WITH_GPU | {"read_coverage", "synthesize", "curate", "respond_service", "judge", "deploy_model"}
+MODELS = {"gemma-tiny", "mistral-tiny", "llama-tiny"}
+RUNS = Path("demo/results/runs/support/simulated-gemini")
+DEPLOYED = Path("demo/results/deploy/support/simulated-gemini")
+PATIENCE_SECONDS = 1500
 
 
 @pytest.fixture
-def looped(fresh: OnCluster) -> OnCluster:
-    """Both runs closed after two cycles."""
-    fresh.workspace.change("tasks.animals.volumes", [0, 6])
-    fresh.run()
-    return fresh
+def demo(tmp_path: Path, demo_to_run: Workspace, cluster: Cluster) -> OnCluster:
+    workspace = demo_to_run.copy(tmp_path / "workspace")
+    use_site(workspace)
+    return OnCluster(workspace, cluster)
 
 
 def rule_of(job: Job) -> str:
@@ -37,51 +41,49 @@ def assert_where_they_belong(jobs: Sequence[Job]) -> None:
         assert ("TresPerJob=gres:gpu:a100:1" in told("scontrol", "show", "job", job.id)) == has_gpu, job
 
 
-def assert_equal_metrics(there: OnCluster, local: Workspace) -> None:
-    found = sorted(path.relative_to(there.folder) for path in there.folder.glob("results/**/metrics.parquet"))
-    assert found
+def assert_equal_metrics(there: OnCluster, local: Workspace, cycles: int) -> None:
+    """Of so many cycles, and of baselines."""
+    found = sorted(path.relative_to(there.folder) for path in there.folder.glob("demo/results/**/metrics.parquet"))
+    assert len([path for path in found if path.is_relative_to(RUNS.parent)]) == cycles
     for path in found:
         rows = tables.read_rows(there.folder / path, METRICS)
         assert rows == tables.read_rows(local.folder / path, METRICS), path
 
 
-def test_the_loop_and_then_the_sweep(looped: OnCluster, swept: Workspace) -> None:
-    """Slow: some 25 jobs, each of which starts Python four times."""
-    for model in MODELS:
-        verdict = json.loads((looped.folder / f"results/runs/animals/writer/{model}/verdict.json").read_text())
-        assert (verdict["verdict"], verdict["volume"]) == ("exhausted", 6)
-    assert_equal_metrics(looped, swept)
-    jobs = looped.jobs()
+def verdict_of(model: str, workspace: Workspace) -> dict[str, object]:
+    return json.loads((workspace.folder / RUNS / model / "verdict.json").read_text())
+
+
+def test_the_demo_and_then_its_sweep(demo: OnCluster, sweeping: Future[Workspace]) -> None:
+    """Slow: some 60 jobs, each of which starts Python four times, and then 30 more."""
+    demo.run(patience=PATIENCE_SECONDS)
+
+    here = sweeping.result()
+    verdicts = {model: verdict_of(model, demo.workspace) for model in MODELS}
+    assert verdicts == {model: verdict_of(model, here) for model in MODELS}
+    cycles = sum(verdict["cycles"] for verdict in verdicts.values())
+    assert cycles > 2 * len(MODELS), "the loop has gone on"
+    assert_equal_metrics(demo, here, cycles)
+    converged = {model for model, verdict in verdicts.items() if verdict["verdict"] == "converged"}
+    assert converged
+    for model in converged:
+        assert (demo.folder / DEPLOYED / model / "model/model.safetensors").is_file()
+    jobs = demo.jobs()
     assert {rule_of(job) for job in jobs} == ON_CLUSTER, "the small steps are no jobs"
     assert_where_they_belong(jobs)
-    assert "Efficiency" in looped.output()
+    assert "Efficiency" in demo.output()
 
-    # The sweep adds a volume to both runs: their like steps are tasks of one array.
+    # The sweep adds the volumes that the loop did not need: like steps that are ready together are tasks of one array.
     before = {job.id for job in jobs}
-    looped.workspace.change("tasks.animals.volumes", [0, 6, 12])
-    looped.run("sweep")
+    demo.run("sweep", patience=PATIENCE_SECONDS)
 
-    added = [job for job in looped.jobs() if job.id not in before]
+    assert_equal_metrics(demo, here, cycles=5 * len(MODELS))
+    added = [job for job in demo.jobs() if job.id not in before]
     assert_where_they_belong(added)
-    trainings = [job.id for job in added if rule_of(job) == "finetune"]
-    assert len(trainings) == len(MODELS)
-    assert len({id.split("_")[0] for id in trainings}) == 1, "one submission"
-    assert all("_" in id for id in trainings)
-    assert_equal_metrics(looped, swept)
-    assert NOTHING in looped.run("sweep", "--dry-run")
-
-    # Whatever is good enough converges at once, and is deployed.
-    before = {job.id for job in looped.jobs()}
-    looped.workspace.change("decision.epsilon.mean", 0)
-    looped.run()
-
-    for model in MODELS:
-        verdict = json.loads((looped.folder / f"results/runs/animals/writer/{model}/verdict.json").read_text())
-        assert (verdict["verdict"], verdict["volume"]) == ("converged", 0)
-        assert (looped.folder / f"results/deploy/animals/writer/{model}/model/model.safetensors").is_file()
-    deployments = [job for job in looped.jobs() if job.id not in before]
-    assert [rule_of(job) for job in deployments] == ["deploy_model"] * len(MODELS)
-    assert_where_they_belong(deployments)
+    largest = [demo.noted(f"{RUNS}/{model}/volume-480/adapter").id for model in MODELS]
+    assert all("_" in id for id in largest)
+    assert len({id.split("_")[0] for id in largest}) == 1, "one submission"
+    assert NOTHING in demo.run("sweep", "--dry-run")
 
 
 def test_several_gpus_of_one_node_on_the_partition_that_fits_best(fresh: OnCluster) -> None:
