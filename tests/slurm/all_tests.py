@@ -2,9 +2,9 @@
 
     python tests/slurm/all_tests.py [pytest's options]
 
-Most of the time the tests wait for one core or for SLURM, so they run in three parts, each on a cluster of its own. SLURM
-finds its settings in /etc/slurm only: each part sees a folder of its own there, by a mount that nothing else sees. With
-options, or where this machine lets nobody mount, all tests run one after another.
+Most of the time the tests wait for one core or for SLURM, so they run in three parts, each on a cluster of its own.
+SLURM finds its settings in /etc/slurm only: each part sees a folder of its own there, by a mount that nothing else sees.
+With options, or where this machine lets nobody mount, all tests run one after another.
 
 The whole may take 35 minutes (one after another: 60); then the tests are interrupted, and have failed.
 """
