@@ -3,7 +3,7 @@
     python tests/slurm/all_tests.py [pytest's options]
 
 Most of the time the tests wait for one core or for SLURM, so they run in three parts, each on a cluster of its own.
-SLURM finds its settings in /etc/slurm only: each part sees a folder of its own there, by a mount that nothing else sees.
+SLURM finds its settings in /etc/slurm only: each part sees a folder of its own there, by a mount that only it sees.
 With options, or where this machine lets nobody mount, all tests run one after another.
 
 The whole may take 35 minutes (one after another: 60); then the tests are interrupted, and have failed.
