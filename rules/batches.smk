@@ -18,7 +18,7 @@ rule submit_grades:
     resources:
         **service_slots("judge"),
         mem_mb=memory(TEXTS),
-        runtime=120,
+        runtime=TIME_OF_SUBMITTING,
     params:
         program=program("judge.py"),
         code=fingerprint("judge.py"),
@@ -55,7 +55,7 @@ rule submit_responses:
     resources:
         **service_slots("service"),
         mem_mb=memory(TEXTS),
-        runtime=120,
+        runtime=TIME_OF_SUBMITTING,
     params:
         program=program("respond_service.py"),
         code=fingerprint("respond_service.py"),
@@ -91,7 +91,7 @@ rule submit_synthesis:
     resources:
         **service_slots("generator"),
         mem_mb=memory(TEXTS),
-        runtime=120,
+        runtime=TIME_OF_SUBMITTING,
     params:
         program=program("synthesize.py"),
         code=fingerprint("synthesize.py"),

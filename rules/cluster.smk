@@ -56,9 +56,11 @@ def plan_and_settle(plan=workflow._build_dag):
 
 def refuse_what_never_runs():
     """Raise `InputError` when the cluster could never run what is planned: such jobs would wait for ever."""
+    # Asked for here at the latest: while jobs run, nothing may wait for it.
+    partitions()
     if lines := never_run(workflow.dag.needrun_jobs()):
         skipped = "if `sinfo` does not tell all of this cluster, set the site's check_requests to false"
-        raise InputError("\n".join([*lines, f"{NOTHING_STARTED}; {skipped}"]))
+        raise InputError("\n".join([f"{NOTHING_STARTED} ({skipped}):", *lines]))
 
 
 def plan_again():

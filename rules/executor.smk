@@ -47,7 +47,7 @@ def amend_executor():
             submitted = []
             for job in jobs:
                 if reason := obstacle_of(job):
-                    self.report_job_error(SubmittedJobInfo(job), msg=f"not submitted: {reason}")
+                    self.report_job_error(SubmittedJobInfo(job), msg=f"not submitted: {reason}. ")
                 else:
                     submitted.append(job)
             super().run_jobs(submitted)

@@ -116,14 +116,6 @@ def submissions(jobs):
     return sum(math.ceil(count / ARRAY_LIMIT) for count in alike.values())
 
 
-def warn_of_limits(jobs):
-    """Say what SLURM could never run, where there is one; the plan is as good without it."""
-    try:
-        print("".join(f"warning: {line}\n" for line in never_run(jobs)), end="")
-    except ServiceError as error:
-        print(f"Whether the cluster can run this is not known: {error}")
-
-
 def show_plan():
     """Print the plan, when this was a dry-run of the main process."""
     dag = getattr(workflow, "_dag", None)
@@ -157,7 +149,8 @@ def show_plan():
         print(f"again: and {len(again) - EXAMPLES_SHOWN} more")
     if ARRAY_LIMIT:
         print(f"Submissions: {submissions(jobs):,} at least; jobs of a kind that are ready together are one array.")
-    warn_of_limits(jobs)
+    for line in never_run(jobs):
+        print(f"warning: {line}")
     print("GPU hours: what the jobs may use at most; behind a decision or a pool's yield there may be more steps.")
     print(about_dollars, end="")
     sys.stdout.flush()

@@ -13,6 +13,8 @@ SHORT = CONFIG.resources.start_minutes
 # What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
 LONGEST_MINUTES = float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf"))
 LARGEST_MB = float(os.environ.get("LLAMADUO_LARGEST_MB", "inf"))
+# Requests and uploads of batches, which the services may have wait.
+TIME_OF_SUBMITTING = int(min(120, LONGEST_MINUTES))
 # The site's GPUs of one training, by model; those of every other large model; and the cores beside each GPU.
 GPUS_BY_MODEL = json.loads(os.environ.get("LLAMADUO_GPUS", "{}"))
 GPUS_OF_LARGE_MODEL = int(os.environ.get("LLAMADUO_LARGE_MODEL_GPUS", "0"))

@@ -80,7 +80,8 @@ def sweeping(tmp_path_factory: pytest.TempPathFactory, demo_to_run: Workspace) -
 
     def sweep() -> Workspace:
         workspace = demo_to_run.copy(tmp_path_factory.mktemp("local") / "workspace")
-        workspace.run("sweep")
+        # It may take its time beside three clusters.
+        workspace.run("sweep", timeout=1800)
         return workspace
 
     with ThreadPoolExecutor(1) as executor:

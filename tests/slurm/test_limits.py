@@ -12,17 +12,33 @@ BEYOND = {
 }
 
 
+REFUSED = r"SLURM could never run finetune \(2 of its jobs\): up to the largest volume it asks for {}"
+
+
 @pytest.mark.parametrize("part", BEYOND)
 def test_a_start_is_refused_that_asks_for_what_no_node_has(fresh: OnCluster, part: str) -> None:
     site, words = BEYOND[part]
     fresh.site(**site)
 
-    assert f"warning: SLURM could never run finetune (2 of its jobs): it asks for {words}" in fresh.run("--dry-run")
+    assert re.search(f"warning: {REFUSED.format(words)}", fresh.run("--dry-run"))
     refusal = fresh.run(status=1)
 
-    assert f"error: SLURM could never run finetune (2 of its jobs): it asks for {words}" in refusal
-    assert "nothing was started" in refusal
+    assert re.search(f"error: nothing was started .*^{REFUSED.format(words)}", refusal, re.DOTALL | re.MULTILINE), (
+        refusal
+    )
     assert not fresh.jobs()
+
+
+def test_what_is_not_known_before_the_start_is_no_reason_to_warn(fresh: OnCluster) -> None:
+    """Which partition it will be, what a quality of service allows, what inputs that are not there come to."""
+    fresh.site(cpu_partition=None, gpu_partition=None, qos="long", longest_minutes=10**6)
+    fresh.workspace.change("resources", {"start_minutes": 10**5})
+    by_size = "judge:mem_mb=max(2*input.size_mb,4000)"
+
+    plan = fresh.run("--dry-run", "--set-resources", by_size, "finetune:cpus_per_task=1", "finetune:gpu=1")
+
+    assert "GPU hours" in plan
+    assert "could never run" not in plan
 
 
 def test_a_larger_volume_that_could_never_be_trained_is_refused_at_once(fresh: OnCluster) -> None:
@@ -34,8 +50,7 @@ def test_a_larger_volume_that_could_never_be_trained_is_refused_at_once(fresh: O
 
     refusal = fresh.run(status=1)
 
-    words = r"finetune \(2 of its jobs\): it asks for [\d,]+ minutes; the most in the partition gpu is 1,440 "
-    assert re.search(words, refusal), refusal
+    assert re.search(REFUSED.format(r"[\d,]+ minutes; the most in the partition gpu is 1,440"), refusal), refusal
     assert "(the site's longest_minutes)" in refusal
     assert not fresh.jobs()
 

@@ -17,8 +17,8 @@ CLUSTER = parse(line.rstrip("|").replace("|", "\x1f") for line in LINES)
 
 def test_what_sinfo_prints_is_read() -> None:
     short, long, gpu, other = CLUSTER
-    assert short == Nodes("short", True, 240, 128, 515_000, {}, frozenset())
-    assert (long.minutes, long.is_default, long.features) == (math.inf, False, {"rome"})
+    assert short == Nodes("short", 240, 128, 515_000, {}, frozenset())
+    assert (long.minutes, long.features) == (math.inf, {"rome"})
     assert (gpu.minutes, gpu.gpus, gpu.features) == (2880, {"a100": 4}, {"a100_80gb", "nvlink"})
     assert (other.cores, other.megabytes, other.gpus) == (64, 500_000, {"a100": 8, "v100": 2})
     assert parse(["slurm_load_partitions: something else", ""]) == []
@@ -60,7 +60,7 @@ def test_what_some_node_has_is_no_obstacle(request_: Request) -> None:
     ("request_", "part", "words"),
     [
         (Request("gpus"), "partition", "the partition gpus; there are: gpu, long, short"),
-        (Request(minutes=241), "minutes", "241 minutes; the most in the partition short is 240"),
+        (Request("short", minutes=241), "minutes", "241 minutes; the most in the partition short is 240"),
         (
             Request("gpu", gpus=1, gpu_model="h100"),
             "gpus",
@@ -97,14 +97,16 @@ def test_an_obstacle_names_what_is_asked_for_and_what_there_is(request_: Request
     assert (found.part, found.words) == (part, words)
 
 
-def test_without_a_default_partition_one_must_be_named() -> None:
-    found = obstacle(Request(), CLUSTER[1:])
-    assert found is not None
-    assert found.part == "partition"
-
-
-def test_a_partition_that_is_chosen_later_may_be_any() -> None:
-    assert obstacle(Request(gpus=1, minutes=2880), CLUSTER, anywhere=True) is None
-    found = obstacle(Request(gpus=16), CLUSTER, anywhere=True)
+def test_without_a_partition_it_may_be_any() -> None:
+    """The cluster's default, or what is chosen when the job is submitted."""
+    assert obstacle(Request(gpus=1, minutes=2880), CLUSTER) is None
+    found = obstacle(Request(gpus=16), CLUSTER)
     assert found is not None
     assert found.part == "gpus"
+
+
+def test_of_a_partition_whose_nodes_are_not_shown_only_the_limit_counts() -> None:
+    """Those of a cloud, while they are switched off."""
+    cloud = parse(["cloud|1:00:00|0|0|(null)|(null)".replace("|", "\x1f")])
+    assert obstacle(Request("cloud", gpus=1, cores=8, megabytes=1000), cloud) is None
+    assert obstacle(Request("cloud", minutes=61), cloud) is not None

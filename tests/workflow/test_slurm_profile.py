@@ -1,5 +1,6 @@
 """The SLURM profiles and the plan, without a cluster: what a dry-run says with them."""
 
+import os
 import re
 import shutil
 from pathlib import Path
@@ -74,6 +75,22 @@ def test_a_plan_tells_what_the_steps_cost(fresh: Workspace) -> None:
     assert 9 * 6 * 2 * 0.1 < amount(shown["judge"]) < 9 * 6 * 2 * 3
     assert "nobody was asked" in output
     assert not (fresh.folder / "state").exists()
+
+
+def test_a_plan_is_made_where_slurm_does_not_tell_its_partitions(fresh: Workspace) -> None:
+    """As to ordinary users of a cluster with PrivateData=nodes."""
+    (fresh.folder / "bin").mkdir()
+    sinfo = fresh.folder / "bin/sinfo"
+    sinfo.write_text("#!/bin/sh\necho 'slurm_load_node: Access/permission denied' >&2\nexit 1\n")
+    sinfo.chmod(0o755)
+    path = {"PATH": f"{sinfo.parent}:{os.environ['PATH']}"}
+
+    done = fresh.snakemake(*SLURM, "--dry-run", environment=path)
+
+    assert done.returncode == 0, done.stderr
+    assert "Requests are not compared with what the cluster's partitions have: sinfo" in done.stdout
+    assert "permission denied" in done.stdout
+    assert gpu_hours(done.stdout)["finetune"] > 0
 
 
 def test_several_gpus_are_asked_for_by_the_second_profile(fresh: Workspace) -> None:

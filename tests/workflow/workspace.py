@@ -62,9 +62,10 @@ class Workspace:
             check=False,
         )
 
-    def run(self, *targets: str, environment: Mapping[str, str] | None = None) -> str:
+    def run(self, *targets: str, environment: Mapping[str, str] | None = None, timeout: float = 600) -> str:
         """Run the workflow to its end and return what it printed."""
-        done = self.snakemake("--profile", "profiles/demo", "--cores", "2", *targets, environment=environment)
+        arguments = ("--profile", "profiles/demo", "--cores", "2", *targets)
+        done = self.snakemake(*arguments, environment=environment, timeout=timeout)
         output = done.stdout + done.stderr
         assert done.returncode == 0, output[-8000:]
         return output

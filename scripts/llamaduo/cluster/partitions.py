@@ -22,11 +22,11 @@ class Nodes:
     """Nodes of one kind in one partition: what a job on one of them can have.
 
     `minutes` is the partition's limit (infinite without one); `gpus` are the GPUs of a node by their type, which is
-    empty where the site names none.
+    empty where the site names none. No cores: sinfo does not show the partition's nodes, such as those that a cloud has
+    switched off.
     """
 
     partition: str
-    is_default: bool
     minutes: float
     cores: int
     megabytes: int
@@ -38,7 +38,7 @@ class Nodes:
 class Request:
     """What a job asks for, on one node. Empty texts and zeros are not asked for.
 
-    `partition` may be several, separated by commas; without one it is the cluster's default.
+    `partition` may be several, separated by commas; without one it may be any.
     """
 
     partition: str = ""
@@ -60,7 +60,7 @@ class Obstacle:
 
 def read_partitions(patience: float = 0) -> list[Nodes]:
     """The nodes of all partitions, whatever their state. As `ask` raises `ServiceError`, and waits."""
-    command = ["sinfo", "--noheader", "--all", "--exact", "--format", "\x1f".join(FIELDS)]
+    command = ["sinfo", "--noheader", "--all", "--exact", "--noconvert", "--format", "\x1f".join(FIELDS)]
     return parse(ask(*command, patience=patience).splitlines())
 
 
@@ -74,7 +74,7 @@ def parse(lines: Iterable[str]) -> list[Nodes]:
             minutes = seconds_of(limit) / 60 if TIME.fullmatch(limit) else math.inf
             own = frozenset(() if features == "(null)" else features.split(","))
             most = _number(cores), _number(megabytes)
-            kinds.append(Nodes(name.rstrip("*"), name.endswith("*"), minutes, *most, gpus_of(gres), own))
+            kinds.append(Nodes(name.rstrip("*"), minutes, *most, gpus_of(gres), own))
     return kinds
 
 
@@ -90,20 +90,19 @@ def gpus_of(gres: str) -> dict[str, int]:
     return found
 
 
-def obstacle(request: Request, cluster: Sequence[Nodes], anywhere: bool = False) -> Obstacle | None:
-    """What keeps a request from ever being run; None when some node would take it.
-
-    `anywhere`: the partition is chosen when the job is submitted, so that any may be it.
-    """
+def obstacle(request: Request, cluster: Sequence[Nodes]) -> Obstacle | None:
+    """What keeps a request from ever being run; None when some node would take it, or when that cannot be told."""
     names = {name for name in request.partition.split(",") if name}
-    nodes = [one for one in cluster if anywhere or one.partition in names or (not names and one.is_default)]
+    nodes = [one for one in cluster if not names or one.partition in names]
     if not nodes:
-        asked = f"the partition {', '.join(sorted(names))}" if names else "the default partition, which there is not"
-        return Obstacle("partition", f"{asked}; there are: {_listed(one.partition for one in cluster)}")
+        there_are = _listed(one.partition for one in cluster)
+        return Obstacle("partition", f"the partition {', '.join(sorted(names))}; there are: {there_are}")
     longest = max(one.minutes for one in nodes)
     if request.minutes > longest:
         return Obstacle("minutes", f"{request.minutes:,.0f} minutes; the most in {_in_words(nodes)} is {longest:,.0f}")
     nodes = [one for one in nodes if request.minutes <= one.minutes]
+    if not all(one.cores for one in nodes):
+        return None
     for part, (asked, fits, there_is) in _asked_of_a_node(request).items():
         fitting = [one for one in nodes if fits(one)]
         if not fitting:
