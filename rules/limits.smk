@@ -1,6 +1,5 @@
 """What SLURM could never run is said before the start: a partition that is not there, a request beyond what it has."""
 
-from collections import Counter
 from dataclasses import replace
 
 from llamaduo.cluster.partitions import Request, obstacle, read_partitions

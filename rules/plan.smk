@@ -2,6 +2,7 @@
 
 import atexit
 import math
+from collections import Counter
 
 from snakemake.settings.types import Quietness
 from tabulate import tabulate

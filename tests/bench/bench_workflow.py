@@ -3,8 +3,9 @@
     python tests/bench/bench_workflow.py [--quick]
 
 Prints one line of JSON: seconds to plan the sweep, here and with the SLURM profile, its jobs, seconds to run the grid
-with decisions (every run converges at volume 16000) and as a sweep, both on two cores; beside them, as the baseline,
-the seconds that the same number of these programs takes without a workflow. `--quick` takes one task.
+with decisions (every run converges at volume 16000) and as a sweep, both on two cores with the demo's profile; beside
+them, as the baseline, the seconds that the same number of these programs takes without a workflow. `--quick` takes one
+task.
 """
 
 import json
@@ -97,8 +98,8 @@ def main() -> None:
         adaptive, sweep = (paper(Path(folder) / name, quick) for name in ("adaptive", "sweep"))
         plan_seconds, _ = timed(sweep, "--dry-run", "--quiet", "all", "--cores", CORES, "sweep")
         plan_slurm_seconds, _ = timed(sweep, "--dry-run", "--quiet", "all", "--profile", "profiles/slurm", "sweep")
-        adaptive_seconds, _ = timed(adaptive, "--cores", CORES)
-        sweep_seconds, output = timed(sweep, "--cores", CORES, "sweep")
+        adaptive_seconds, _ = timed(adaptive, "--profile", "profiles/demo", "--cores", CORES)
+        sweep_seconds, output = timed(sweep, "--profile", "profiles/demo", "--cores", CORES, "sweep")
         found = STEPS.findall(output)
         if not found:
             sys.exit(f"no number of steps in what Snakemake printed:\n{output[-2000:]}")
