@@ -97,9 +97,23 @@ def load_causal(folder: Path, quantise: bool = False, dtype: Any = None, sharded
             bnb_4bit_quant_storage=dtype if sharded else None,  # FSDP flattens weights of one number format
         )
     try:
-        return AutoModelForCausalLM.from_pretrained(str(folder), **options)
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(str(folder), **options)
     except (OSError, ValueError) as error:
         raise InputError(f"{folder}: the model cannot be loaded: {_first_line(error)}") from error
+    if quantise:
+        _keep_layout(model)
+    return model
+
+
+def _keep_layout(model: "PreTrainedModel") -> None:
+    """Keep 4-bit weights on a CPU as they are when a model is evaluated.
+
+    On processors with AVX512-BF16 bitsandbytes (0.50) repacks them then for a kernel without gradients, with their
+    scales rounded to bf16: training goes on with other weights, and fails where a size is no multiple of 64.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False
 
 
 def _first_line(error: BaseException) -> str:

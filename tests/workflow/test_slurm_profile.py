@@ -139,17 +139,26 @@ def test_quality_of_service_and_features_are_asked_for_where_the_site_names_them
     _, plain = dry_run(fresh, shown=())
 
     assert status == 0, output
-    training, coverage = (re.search(rf"^rule {step}:\n(.*?)\n\n", output, re.M | re.S) for step in STEPS)
-    assert "qos=long" in training.group(1)
-    assert "constraint=a100_80gb" in training.group(1)
-    assert "qos=long" in coverage.group(1)
-    assert "constraint" not in coverage.group(1)
+    training, coverage = (resources_of(step, output) for step in STEPS)
+    assert "qos=long" in training
+    assert "constraint=a100_80gb" in training
+    assert "qos=long" in coverage
+    assert "constraint" not in coverage
     assert "qos=" not in plain
+
+
+def job_of(step: str, output: str) -> str:
+    """What a dry-run prints of the first job of a rule: the indented lines after its name."""
+    return re.search(rf"^rule {step}:\n((?: +.*\n)+)", output, re.MULTILINE).group(1)
+
+
+def resources_of(step: str, output: str) -> str:
+    return re.search(r"^ +resources: (.*)$", job_of(step, output), re.MULTILINE).group(1)
 
 
 def requests_of(step: str, output: str) -> dict[str, int]:
     """What the first job of a rule asks for, as a dry-run prints it."""
-    job = re.search(rf"^rule {step}:\n(.*?)\n\n", output, re.MULTILINE | re.DOTALL).group(1)
+    job = job_of(step, output)
     return {name: int(value) for name, value in re.findall(r"(gpu|mem_mb|nodes|runtime)=(\d+)", job)} | {
         "threads": int(re.search(r"threads: (\d+)", job).group(1))
     }
