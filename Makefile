@@ -50,7 +50,7 @@ cancel: $(READY)
 test: $(READY)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations 15
 
-# On a real SLURM cluster on this machine, from the distribution's packages, in 35 minutes at most; root is needed.
+# On a real SLURM cluster on this machine, from the distribution's packages, in some 20 minutes; root is needed.
 slurm-test: $(READY)
 	$(BIN)/python tests/slurm/all_tests.py
 
