@@ -80,10 +80,12 @@ def test_a_plan_tells_what_the_steps_cost(fresh: Workspace) -> None:
 def test_a_plan_is_made_where_slurm_does_not_tell_its_partitions(fresh: Workspace) -> None:
     """As to ordinary users of a cluster with PrivateData=nodes."""
     (fresh.folder / "bin").mkdir()
-    sinfo = fresh.folder / "bin/sinfo"
-    sinfo.write_text("#!/bin/sh\necho 'slurm_load_node: Access/permission denied' >&2\nexit 1\n")
-    sinfo.chmod(0o755)
-    path = {"PATH": f"{sinfo.parent}:{os.environ['PATH']}"}
+    # The plugin looks for squeue as well, which need not be on this machine, and asks it nothing in a dry-run.
+    for name in ("sinfo", "squeue"):
+        program = fresh.folder / "bin" / name
+        program.write_text("#!/bin/sh\necho 'slurm_load_node: Access/permission denied' >&2\nexit 1\n")
+        program.chmod(0o755)
+    path = {"PATH": f"{fresh.folder / 'bin'}:{os.environ['PATH']}"}
 
     done = fresh.snakemake(*SLURM, "--dry-run", environment=path)
 
