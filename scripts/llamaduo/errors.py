@@ -1,4 +1,4 @@
-"""The one kind of error that a user can mend: shown as a single message, without a traceback."""
+"""The errors that a user can mend: shown as a single message, without a traceback."""
 
 
 class InputError(Exception):
@@ -7,3 +7,7 @@ class InputError(Exception):
 
 class ServiceError(Exception):
     """A service LLM cannot be used now; what was paid for so far is in the journal."""
+
+
+class MachineError(Exception):
+    """This machine cannot do what it is asked for; another may."""

@@ -27,6 +27,7 @@ LEFT_OUT = {
     "llamaduo.progress": "prints how far a step is",
     "llamaduo.errors": "names the kinds of errors",
     "llamaduo.lease": "keeps two processes apart",
+    "llamaduo.gpus": "refuses a machine whose GPU cannot be used",
     "llamaduo.training.continuation": "counts how often a training was taken up again",
     "llamaduo.training.deadline": "says when a training has to stop; it continues as if it had not",
     "llamaduo.training.processes": "starts the processes of a training",

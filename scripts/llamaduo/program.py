@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from jsonargparse import ArgumentParser
 from pydantic import BaseModel, ValidationError
 
-from llamaduo.errors import InputError, ServiceError
+from llamaduo.errors import InputError, MachineError, ServiceError
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -42,7 +42,7 @@ def run(main: Callable[..., None], description: str | None) -> None:
     options.pop("from_config", None)
     try:
         main(**options)
-    except (InputError, ServiceError) as error:
+    except (InputError, ServiceError, MachineError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
 
