@@ -35,7 +35,7 @@ from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.files import read_json, write_json
 from llamaduo.fingerprint import fingerprint
 from llamaduo.logs import last_lines
-from llamaduo.prefetch import is_prefetched
+from llamaduo.prefetch import cache_of, is_prefetched
 from llamaduo.preflight import services_used
 from llamaduo.prompts import for_metrics
 from llamaduo.prompts import load as load_prompts

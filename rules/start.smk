@@ -28,8 +28,10 @@ snakemake.logging.show_logs = ends_of_logs
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
 PREFETCHED = state("prefetched.json")
-if Path(PREFETCHED).is_file() and is_prefetched(CONFIG, read_json(Path(PREFETCHED))):
+if Path(PREFETCHED).is_file() and is_prefetched(CONFIG, prefetched := read_json(Path(PREFETCHED))):
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() and (cache := cache_of(prefetched)):
+        os.environ["HF_HUB_CACHE"] = cache
 
 
 def prepare_start():

@@ -98,6 +98,7 @@ def describe(found: Contents) -> dict[str, object]:
         "revision": repository.revision,
         "commit": found.commit,
         "bytes": sum(found.files.values()),
+        "cache": str(cache_folder().absolute()),
     }
 
 
@@ -121,3 +122,8 @@ def is_prefetched(config: Config, record: Sequence[dict[str, object]]) -> bool:
 
 def _megabytes(size: int) -> int:
     return size // MEGABYTE
+
+
+def cache_of(record: Sequence[dict[str, object]]) -> str:
+    """The folder of the Hub's cache that a record of `prefetch` is about; empty when it does not say."""
+    return str(record[0].get("cache", "")) if record else ""

@@ -120,6 +120,24 @@ def test_what_was_prefetched_is_used_without_network(served: Hub, tmp_path: Path
     assert done.returncode == 0, done.stderr
 
 
+def test_later_starts_use_the_cache_that_was_filled(served: Hub, tmp_path: Path) -> None:
+    """In a new login shell HF_HOME is not set."""
+    chosen = config(tmp_path, revision=COMMIT, pinned={"path": "some/open", "revision": COMMIT})
+    record = tmp_path / "state/prefetched.json"
+    done = run(tmp_path, served.address, "prefetch.py", "--config", chosen, "--record", record)
+    assert done.returncode == 0, done.stderr
+    assert {one["cache"] for one in json.loads(record.read_text())} == {str(tmp_path / "hf/hub")}
+
+    command = [sys.executable, "-m", "snakemake", "coverage", "--snakefile", SCRIPTS.parent / "Snakefile"]
+    command += ["--directory", tmp_path, "--configfile", chosen, "--cores", "1"]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
+    environment |= {"HF_ENDPOINT": NOWHERE, "HOME": str(tmp_path / "home")}
+    started = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+
+    assert started.returncode == 0, started.stderr
+    assert (tmp_path / "results/coverage/chat/train.parquet").is_file()
+
+
 @pytest.mark.parametrize(
     ("model", "said"),
     [
