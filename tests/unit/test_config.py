@@ -117,6 +117,21 @@ def test_the_preset_has_the_published_hyperparameters(
 # What is made from the models
 
 
+def test_the_workflows_prompts_and_prices_are_found_from_other_folders(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    config = validate(small(), "my.yaml")
+
+    assert Path(config.prompts) == ROOT / "config/prompts.toml"
+    assert config.services["gpt"].price is not None
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/prompts.toml").write_text("")
+    assert validate(small(), "my.yaml").prompts == "config/prompts.toml", "a folder's own go before them"
+    assert validate(small(prompts="mine.toml"), "my.yaml").prompts == "mine.toml"
+
+
 def test_the_schema_is_current() -> None:
     assert (ROOT / "config/schema.json").read_text(encoding="utf-8") == json_schema(), "run scripts/config_reference.py"
 

@@ -11,6 +11,9 @@ from llamaduo.config.root import Config
 from llamaduo.errors import InputError
 from llamaduo.program import describe
 
+WORKFLOW = Path(__file__).parents[3]
+"""The folder of the Snakefile, when this is run from a clone."""
+
 
 def validate(values: Any, where: str) -> Config:
     """The config made from plain values, prices looked up; raises `InputError` with a line per wrong key."""
@@ -20,7 +23,7 @@ def validate(values: Any, where: str) -> Config:
         config = Config.model_validate(values)
     except ValidationError as error:
         raise InputError(describe(error, where, Config)) from error
-    return _with_prices(config, where)
+    return _with_prices(_with_own_files(config), where)
 
 
 def load(path: Path) -> Config:
@@ -32,6 +35,16 @@ def load(path: Path) -> Config:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not YAML: {error}") from error
     return validate(values, str(path))
+
+
+def _with_own_files(config: Config) -> Config:
+    """The config with the workflow's own prompts and prices where none are named and the current folder has none."""
+    chosen = {}
+    for key in ("prompts", "prices"):
+        default = Config.model_fields[key].default
+        if getattr(config, key) == default and not Path(default).is_file() and (WORKFLOW / default).is_file():
+            chosen[key] = str(WORKFLOW / default)
+    return config.model_copy(update=chosen)
 
 
 def _with_prices(config: Config, where: str) -> Config:

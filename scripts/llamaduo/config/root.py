@@ -95,9 +95,10 @@ class Config(Section):
     judges: list[str] = Field(min_length=1)
     """The services that grade."""
     prompts: str = "config/prompts.toml"
-    """The file with the wording of the prompts for judges and generators."""
+    """The file with the wording of the prompts for judges and generators. The default is the workflow's own where the
+    current folder has no such file."""
     prices: str = "config/prices.yaml"
-    """The file with what service LLMs charge; services.NAME.price goes before it."""
+    """The file with what service LLMs charge; services.NAME.price goes before it. The default: as for prompts."""
     budget_usd: float | None = Field(default=None, ge=0)
     """Most US dollars that all services of this workflow may charge, over all its runs; null: no bound."""
     baselines: Baselines = Baselines()
