@@ -20,6 +20,7 @@ from llamaduo.canonical import digest_folder
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.errors import InputError
+from llamaduo.files import read_json, write_json
 from llamaduo.lease import LeaseHeld
 from llamaduo.schemas.training import TRAINING
 from llamaduo.tables import read_rows
@@ -30,6 +31,7 @@ from llamaduo.training.continuation import (
     begun,
     forget_hopeless,
     is_hopeless,
+    now,
     read,
     record_of,
     recorded,
@@ -288,12 +290,24 @@ def test_a_new_start_forgets_what_was_given_up_before_its_first_attempt_begins(r
     begin(record, attempt=1, continuations=30, failures=0)
     with pytest.raises(InputError, match="no such row"), recorded(record):
         raise InputError("no such row")
-    assert (begun(state, Path("adapter")), begun(state, Path("other")), begun(state, Path("third"))) == (1, 1, 0)
+    names = [Path(name) for name in ("adapter", "other", "third")]
+    assert [begun(state, name, since="2026") for name in names] == [1, 1, 0]
 
     forget_hopeless(state)
 
     assert not is_hopeless(state, Path("adapter"))
-    assert (begun(state, Path("adapter")), begun(state, Path("other"))) == (0, 1)
+    assert [begun(state, name, since="2026") for name in names] == [0, 1, 0]
+
+
+def test_attempts_of_an_earlier_start_are_not_among_those_of_this_one(record: Path) -> None:
+    begin(record, attempt=1, continuations=30, failures=2)
+    begin(record, attempt=2, continuations=30, failures=2)
+    log = read_json(record)["log"]
+    write_json(record, read_json(record) | {"log": [{"began": "2026-01-01T00:00:00Z"}, *log]})
+
+    assert begun(record.parent.parent, Path("adapter"), since=log[0]["began"]) == 2
+    assert begun(record.parent.parent, Path("adapter"), since="2026-01-01T00:00:00Z") == 3
+    assert now() >= log[-1]["began"]
 
 
 def test_less_memory_is_tried_step_by_step() -> None:

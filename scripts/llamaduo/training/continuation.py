@@ -68,10 +68,10 @@ def forget_hopeless(state: Path) -> None:
             record.unlink(missing_ok=True)
 
 
-def begun(state: Path, adapter: Path) -> int:
-    """How many attempts at an adapter began in this start of the workflow."""
+def begun(state: Path, adapter: Path, since: str) -> int:
+    """How many attempts at an adapter have begun since a time, as `now` gives it."""
     attempts = read(record_of(state, adapter))
-    return len(attempts.log) if attempts is not None else 0
+    return sum(attempt["began"] >= since for attempt in attempts.log) if attempts is not None else 0
 
 
 def begin(record: Path, attempt: int, continuations: int, failures: int) -> None:
@@ -103,7 +103,7 @@ def begin(record: Path, attempt: int, continuations: int, failures: int) -> None
     if attempts.failures > failures:
         _give_up(record, attempts, f"failed {attempts.failures} times (training.failures), last: {attempts.message}")
     attempts.outcome, attempts.message, attempts.advanced = "running", "", False
-    attempts.log.append({"began": _now()})
+    attempts.log.append({"began": now()})
     write_json(record, asdict(attempts))
 
 
@@ -149,7 +149,7 @@ def _end(record: Path, outcome: str, message: str, hopeless: bool = False) -> No
     attempts.failures += outcome == "failed" and attempts.outcome == "running"
     attempts.outcome, attempts.message, attempts.hopeless = outcome, message, hopeless
     if attempts.log:
-        attempts.log[-1] |= {"ended": _now(), "outcome": outcome, "message": message}
+        attempts.log[-1] |= {"ended": now(), "outcome": outcome, "message": message}
     write_json(record, asdict(attempts))
 
 
@@ -159,5 +159,6 @@ def _give_up(record: Path, attempts: Attempts, message: str) -> None:
     raise InputError(message)
 
 
-def _now() -> str:
+def now() -> str:
+    """The time as the record has it; later times are greater."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
