@@ -10,8 +10,13 @@ from llamaduo.weights import load_causal
 def test_an_evaluation_leaves_4_bit_weights_as_they_are(tmp_path: Path) -> None:
     """Training goes on after it. With sizes as of real models, multiples of 64, bitsandbytes could repack them."""
     import torch
+    from bitsandbytes.nn import Linear4bit
 
     model = load_causal(build_tiny_model("llama", tmp_path / "model", hidden=64), quantise=True)
+    layers = [layer for layer in model.modules() if isinstance(layer, Linear4bit)]
+    assert layers
+    # On processors that have no such repacking, this alone tells whether it is still turned off.
+    assert not any(layer.support_avx512bf16_for_cpu for layer in layers)
     before = {name: value.clone() for name, value in model.state_dict().items()}
     tokens = torch.arange(8).reshape(1, 8)
 
