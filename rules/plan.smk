@@ -112,9 +112,23 @@ def shown_dollars(jobs, charged):
 
 
 def submissions(jobs):
-    """How few submissions jobs can be: those of a kind that are ready together are one."""
-    alike = Counter((job.rule.name, request_of(job)) for job in jobs if is_submitted(job))
-    return sum(math.ceil(count / ARRAY_LIMIT) for count in alike.values())
+    """How few submissions jobs can be: those of a kind that are ready together are one.
+
+    Of steps that ask the same service only so many are ready together as its slots let through, one as it comes.
+    """
+    alike, slots = {}, [slot_of(service) for service in CONFIG.services]
+    for job in filter(is_submitted, jobs):
+        alike.setdefault((job.rule.name, request_of(job)), []).append(job)
+    least = 0
+    for kind in alike.values():
+        rounds = [sum(job.resources.get(slot, 0) for job in kind) / places_of(slot) for slot in slots]
+        least += math.ceil(max(len(kind) / ARRAY_LIMIT, *rounds))
+    return least
+
+
+def places_of(slot):
+    """How many steps may ask a service at the same time."""
+    return workflow.global_resources[slot].value or 1
 
 
 def show_plan():
@@ -149,7 +163,10 @@ def show_plan():
     if len(again) > EXAMPLES_SHOWN:
         print(f"again: and {len(again) - EXAMPLES_SHOWN} more")
     if ARRAY_LIMIT:
-        print(f"Submissions: {submissions(jobs):,} at least; jobs of a kind that are ready together are one array.")
+        print(
+            f"Submissions: {submissions(jobs):,} at least; jobs of a kind that are ready together are one array. Steps "
+            "that ask the same service follow one another."
+        )
     for line in never_run(jobs):
         print(f"warning: {line}")
     print("GPU hours: what the jobs may use at most; behind a decision or a pool's yield there may be more steps.")
