@@ -18,7 +18,11 @@ export PYTHONUNBUFFERED := 1
 
 setup: $(READY)
 
+# To look or to cancel, any environment will do: it is not changed under jobs that run.
+ANY := $(if $(wildcard $(READY)),,$(READY))
+
 $(READY): requirements.txt requirements-dev.txt
+	@command -v $(PYTHON) > /dev/null || { echo "no program $(PYTHON): give a Python 3.11, PYTHON=..."; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
@@ -36,15 +40,15 @@ else
 endif
 
 # The grid of runs as it stands, with dollars; failed steps with the ends of their logs.
-status: $(READY)
+status: $(ANY)
 	$(BIN)/python scripts/status.py --config $(CONFIG)
 
 # What would run, what of it again and why, and about how many dollars, before anything is deleted or submitted.
-plan: $(READY)
+plan: $(ANY)
 	$(BIN)/snakemake --dry-run --quiet rules progress host --configfile $(CONFIG) --profile $(PROFILE) $(TARGET)
 
 # End the jobs of a workflow whose main process was killed. What they have done is kept.
-cancel: $(READY)
+cancel: $(ANY)
 	$(BIN)/python scripts/cancel.py --config $(CONFIG)
 
 test: $(READY)
