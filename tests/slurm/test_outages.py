@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from cluster import Cluster
 from on_cluster import ADAPTER, OnCluster
+from processes import wait_until
 from workspace import Workspace
 
 from llamaduo.canonical import digest_folder
@@ -47,7 +48,8 @@ def test_jobs_are_submitted_after_an_outage_and_ended_after_another(
         process.send_signal(signal.SIGINT)
         cluster.start_controller()
         training.finish(process, status=1)
-    assert not training.jobs(states=LIVE)
+    # The main process has ended them; SLURM gives each some seconds to do so.
+    wait_until(lambda: not training.jobs(states=LIVE), "the jobs' end", None)
 
     notes.unlink()
     notes.with_name("kept").rename(notes)
