@@ -36,6 +36,8 @@ def plan_and_settle(plan=workflow._build_dag):
     starts = workflow.is_main_process and plugin is not None and not workflow.dryrun
     works = starts and not only_looks()
     try:
+        if workflow.is_main_process:
+            refuse_unknown_rules()
         if works:
             # Before the plan: what another main process is just finishing must not be planned again.
             HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
@@ -56,11 +58,20 @@ def plan_and_settle(plan=workflow._build_dag):
 
 def refuse_what_never_runs():
     """Raise `InputError` when the cluster could never run what is planned: such jobs would wait for ever."""
-    # Asked for here at the latest: while jobs run, nothing may wait for it.
+    # Asked for here at the latest: while jobs run, nothing may wait for them.
     partitions()
     if lines := never_run(workflow.dag.needrun_jobs()):
         skipped = "if `sinfo` does not tell all of this cluster, set the site's check_requests to false"
         raise InputError("\n".join([f"{NOTHING_STARTED} ({skipped}):", *lines]))
+
+
+def refuse_unknown_rules():
+    """Raise `InputError` for a request that is made for a step that is not there: Snakemake would pass over it."""
+    asked = {*workflow.resource_settings.overwrite_resources, *workflow.resource_settings.overwrite_threads}
+    known = {one.name for one in workflow.rules}
+    if unknown := asked - known:
+        names = ", ".join(sorted(known))
+        raise InputError(f"set-resources, set-threads or the site's requests: {min(unknown)!r} is no rule of {names}")
 
 
 def plan_again():

@@ -3,16 +3,18 @@
 As it comes, it takes a moment without controller for a failure of the jobs that it submits, and forgets all others; it
 waits for ever for a job that was cancelled (asking sacct) or preempted; it gives every task of an array the request of
 the first, has all fail with the first, and never submits the rest of a rule's ready jobs of which not all may run at
-once; and on an interruption it does not end the jobs that it is just submitting or asking for.
+once; it submits to no partition while another takes no more; it knows no type of GPU with a hyphen; and on an
+interruption it does not end the jobs that it is just submitting or asking for.
 """
 
 import asyncio
+import re
 import threading
 import time
 
 from llamaduo.cluster.queue import cancel_all_named, read_jobs, read_states
 from llamaduo.cluster.states import JobStates, ran_out_of_memory
-from llamaduo.cluster.submission import ArrayRefused, Submissions
+from llamaduo.cluster.submission import ArrayRefused, Lanes, Submissions
 from llamaduo.cluster.submitted import Submitted, note, note_end, note_start
 from snakemake.logging import logger
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -23,6 +25,8 @@ SLOWEST_POLL = 4
 PAUSE_SECONDS, REMINDER_SECONDS = 5, 300
 # So long Ctrl-C waits for a controller that is down, to end the jobs.
 SECONDS_TO_CANCEL = 120
+# Types of GPUs, as SLURM shows them.
+GPU_TYPE = re.compile(r"[\w.-]+")
 
 
 def amend_executor():
@@ -34,6 +38,7 @@ def amend_executor():
     class Executor(plugin.Executor):
         def __post_init__(self, *arguments, **options):
             super().__post_init__(*arguments, **options)
+            self._job_submission_executor = Lanes(lane_of)
             plugin.query_job_status = self.query_until_answered
             try:
                 note_start(SUBMITTED, self.run_uuid, Path.cwd())
@@ -43,11 +48,14 @@ def amend_executor():
         # Submitting
 
         def run_jobs(self, jobs):
-            """A job that could never run fails: SLURM would have it wait for ever."""
+            """A job that could never run fails, once: SLURM would have it wait for ever."""
             submitted = []
             for job in jobs:
                 if reason := obstacle_of(job):
-                    self.report_job_error(SubmittedJobInfo(job), msg=f"not submitted: {reason}. ")
+                    REFUSED.add(job)
+                    where_possible(note_failed, [job])
+                    logger.error(f"{job.rule.name} for {first_output(job)} is not submitted: {reason}")
+                    workflow.scheduler.error_callback(job)
                 else:
                     submitted.append(job)
             super().run_jobs(submitted)
@@ -155,6 +163,7 @@ def amend_executor():
             super().shutdown()
 
     plugin.subprocess = submissions
+    plugin.set_gres_string = with_any_type(plugin.set_gres_string)
     plugin.validate_account = account_unless_refused(plugin.validate_account)
     plugin.get_default_partition = asked_until_answered(plugin.get_default_partition, stopped)
     plugin.pending_jobs_for_rule = no_job_waits
@@ -214,6 +223,24 @@ def asked_until_answered(ask, stopped):
                     raise
 
     return answer
+
+
+def with_any_type(asked_for):
+    """The option that asks for GPUs. The plugin takes no type with a hyphen, such as nvidia_a100-sxm4-80gb."""
+
+    def option(job):
+        model, count = job.resources.get("gpu_model"), job.resources.get("gpu", 1)
+        if model and "-" in model and GPU_TYPE.fullmatch(model) and "gres" not in job.resources.keys():
+            return f" --gpus={model}:{count}"
+        return asked_for(job)
+
+    return option
+
+
+def lane_of(jobs):
+    """Where jobs are submitted apart from others: the partition, as far as it is known, and whether they take GPUs."""
+    first = jobs[0] if isinstance(jobs, list) else jobs
+    return f"{first.resources.get('slurm_partition', '')} {bool(first.resources.get('gpu'))}"
 
 
 def no_job_waits(dag, rule_name):

@@ -1,22 +1,23 @@
 """What SLURM could never run is said before the start: a partition that is not there, a request beyond what it has."""
 
+from contextlib import suppress
 from dataclasses import replace
 
 from llamaduo.cluster.partitions import Request, obstacle, read_partitions
 from llamaduo.errors import ServiceError
 from snakemake.common.tbdstring import TBDString
-from snakemake.iocontainers import Wildcards
+from snakemake.iocontainers import InputFiles, Wildcards
 
 # Whether the site's profile has this looked at.
 LIMITS_CHECKED = os.environ.get("LLAMADUO_CHECK_REQUESTS") == "yes"
-# The site's values that a request's parts follow from.
+# The site's values that the parts of a request follow from, of a step on GPUs and of any other.
 SITE_VALUES = {
-    "partition": "cpu_partition or gpu_partition",
-    "minutes": "longest_minutes",
-    "gpus": "gpus or gpu_model",
-    "feature": "gpu_constraint",
-    "cores": "gpu_step_cores",
-    "megabytes": "largest_mb",
+    "partition": ("gpu_partition", "cpu_partition"),
+    "minutes": ("longest_minutes", "longest_minutes, cpu_partition or requests"),
+    "gpus": ("gpus or gpu_model", "requests"),
+    "feature": ("gpu_constraint", "requests"),
+    "cores": ("gpu_step_cores", "requests"),
+    "megabytes": ("largest_mb", "cpu_partition or requests"),
 }
 
 
@@ -27,17 +28,20 @@ def is_submitted(job):
 
 @functools.cache
 def partitions():
-    """The cluster's partitions, as they are when it is first asked; none where it does not tell."""
+    """The cluster's partitions, as they are when it is first asked; none where it does not tell.
+
+    A start waits for a controller that is down, as it has to wait for it anyway.
+    """
     try:
-        return read_partitions() if LIMITS_CHECKED else []
+        return read_partitions(patience=0 if workflow.dryrun else PATIENCE_SECONDS) if LIMITS_CHECKED else []
     except ServiceError as error:
         print(f"Requests are not compared with what the cluster's partitions have: {error}", flush=True)
         return []
 
 
-def asked_of_a_node(job):
-    """What a job asks for, as far as it is known and said in the words that the rules use."""
-    asked = {name: value for name, value in job.resources.items() if not isinstance(value, TBDString)}
+def asked_of_a_node(resources, cores):
+    """A request, as far as it is known and said in the words that the rules use."""
+    asked = {name: value for name, value in resources.items() if not isinstance(value, TBDString)}
     numbers = {name: value for name, value in asked.items() if isinstance(value, int)}
     has_quality = "qos" in asked or getattr(workflow.executor_settings, "qos", None)
     has_own_cores = {"cpus_per_task", "cpus_per_gpu"} & asked.keys()
@@ -45,7 +49,7 @@ def asked_of_a_node(job):
         partition=str(asked.get("slurm_partition", "")),
         # A quality of service may allow more time than the partition.
         minutes=0 if has_quality else numbers.get("runtime", 0),
-        cores=0 if has_own_cores else cores_of(job),
+        cores=0 if has_own_cores else cores,
         megabytes=0 if "mem_mb_per_cpu" in asked else numbers.get("mem_mb", 0),
         gpus=numbers.get("gpu", 0),
         gpu_model=str(asked.get("gpu_model", "")),
@@ -53,31 +57,49 @@ def asked_of_a_node(job):
     )
 
 
-def cores_of(job):
-    """A job's cores. A dry-run by itself gives every job one; in it they are as the rule or the profile has them."""
-    if not workflow.dryrun:
-        return job.threads
-    asked = job.rule.resources["_cores"].evaluate(job.wildcards)
+def asked_by(job):
+    """What a job asks for, on one node. A dry-run by itself gives every job one core."""
+    return asked_of_a_node(job.resources, cores_of(job.rule, job.wildcards) if workflow.dryrun else job.threads)
+
+
+def cores_of(rule, wildcards):
+    """The cores of a rule's job, as the rule or the profile has them."""
+    asked = rule.resources["_cores"].evaluate(wildcards)
     return asked.value if isinstance(asked.value, int) else 0
 
 
-def at_largest_volume(job, request):
-    """What a training will ask for when decisions lead to its task's largest volume; its request now at the least."""
-    volumes = CONFIG.tasks[job.wildcards.task].volumes
-    largest = Wildcards(fromdict=job.wildcards_dict | {"volume": str(max(volumes))})
-    own_minutes, own_megabytes = time_of_training, functools.partial(memory(memory_of_training), rulename="finetune")
-    # A request that is not the rule's own does not follow the volume.
-    if request.minutes == own_minutes(job.wildcards):
-        request = replace(request, minutes=max(request.minutes, own_minutes(largest)))
-    if request.megabytes == own_megabytes(job.wildcards):
-        request = replace(request, megabytes=max(request.megabytes, own_megabytes(largest)))
-    return request
+def asked_by_followers():
+    """By rule, what the largest steps will ask for that decisions may lead to.
+
+    Their wildcards are those that such requests follow from; by these alone no step is one that ran out of memory.
+    """
+    found = {}
+    for name, values in followers():
+        follower, wildcards = workflow.get_rule(name), Wildcards(fromdict=values)
+        with suppress(WorkflowError):
+            resources = follower.expand_resources(values, InputFiles(), attempt=1, skip_evaluation={"tmpdir"})
+            found.setdefault(name, []).append(asked_of_a_node(resources, cores_of(follower, wildcards)))
+    return found
+
+
+def followers():
+    """Rules and wildcards of the steps at the largest volume, and of those behind a verdict."""
+    for task, settings in CONFIG.tasks.items():
+        volume = max(settings.volumes)
+        for model in CONFIG.trained_models():
+            yield "finetune", {"task": task, "model": model, "volume": str(volume)}
+            yield "respond", {"task": task, "model": model, "volume": str(volume)}
+        if volume:
+            yield "build_dataset", {"volume": str(volume)}
+            yield "curate", {"chunks": str(first_chunks(volume, CONFIG.synthesis))}
+    for model in CONFIG.trained_models():
+        yield "deploy_model", {"model": model}
 
 
 def in_words(request, found):
-    """An obstacle to a request, and the site's value that it follows from."""
-    of_rule = found.part in {"cores", "feature"} and not request.gpus
-    return found.words + ("" if of_rule else f" (the site's {SITE_VALUES[found.part]})")
+    """An obstacle to a request, and the site's values that it follows from."""
+    on_gpus, on_others = SITE_VALUES[found.part]
+    return f"{found.words} (the site's {on_gpus if request.gpus else on_others})"
 
 
 def met_by(request):
@@ -87,24 +109,34 @@ def met_by(request):
 
 def obstacle_of(job):
     """In words, what keeps SLURM from running a job that is to be submitted; empty when nothing does."""
-    request = None if job.is_group() else asked_of_a_node(job)
+    request = None if job.is_group() else asked_by(job)
     found = request and met_by(request)
     return f"it asks for {in_words(request, found)}" if found else ""
 
 
 def never_run(jobs):
-    """In words, which of some planned jobs, or of the trainings that they may lead to, SLURM could never run."""
-    jobs, met = list(jobs), {}
-    leads_on = "decide" in {job.rule.name for job in jobs}
+    """In words, which of some planned jobs, or of the steps that decisions may lead to, SLURM could never run."""
+    jobs = list(jobs)
+    planned, names = {}, {job.rule.name for job in jobs}
     for job in filter(is_submitted, jobs):
-        request = asked_of_a_node(job)
-        if leads_on and job.rule.name == "finetune":
-            request = at_largest_volume(job, request)
+        request = asked_by(job)
+        if times_out_of_memory(job.rule.name, job.wildcards):
+            # What asks for more than at first shall fail alone, and not keep everything else from starting.
+            request = replace(request, megabytes=0)
+        planned.setdefault(job.rule.name, []).append(request)
+    leads_on = "decide" in names and {"all", "deploy"} & names
+    lines = refusals(asked_by_followers(), "to which decisions may lead") if leads_on else {}
+    return sorted((lines | refusals(planned, "{} of its jobs")).values())
+
+
+def refusals(requests, which):
+    """In words, by rule and part of the request, what SLURM could never run."""
+    met = {}
+    for rule, request in [(rule, one) for rule, asked in requests.items() for one in asked]:
         if found := met_by(request):
-            met.setdefault((job.rule.name, found.part), []).append((request, found))
-    lines = []
+            met.setdefault((rule, found.part), []).append((request, found))
+    lines = {}
     for (rule, part), refused in met.items():
         words = in_words(*max(refused, key=lambda pair: getattr(pair[0], part)))
-        asks = "up to the largest volume it asks for" if leads_on and rule == "finetune" else "it asks for"
-        lines.append(f"SLURM could never run {rule} ({len(refused)} of its jobs): {asks} {words}")
-    return sorted(lines)
+        lines[rule, part] = f"SLURM could never run {rule} ({which.format(len(refused))}): it asks for {words}"
+    return lines

@@ -31,7 +31,7 @@ PREFETCHED = state("prefetched.json")
 if Path(PREFETCHED).is_file() and is_prefetched(CONFIG, prefetched := read_json(Path(PREFETCHED))):
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() and (cache := cache_of(prefetched)):
-        os.environ["HF_HUB_CACHE"] = cache
+        os.environ.update(HF_HUB_CACHE=cache)
 
 
 def prepare_start():

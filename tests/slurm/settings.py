@@ -54,11 +54,13 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 {accounting}
-NodeName={first}[1-{count}] NodeHostname=localhost NodeAddr=127.0.0.1 Port={node_port}-{last_port} CPUs=4 \
-RealMemory=128000 Gres=gpu:a100:4 State=UNKNOWN
+NodeName=DEFAULT NodeHostname=localhost NodeAddr=127.0.0.1 CPUs=4 RealMemory=128000 State=UNKNOWN
+NodeName={first}1 Port={node_port} Gres=gpu:{detected}:4
+NodeName={first}[2-{count}] Port={second_port}-{last_port} Gres=gpu:a100:4
 PartitionName=cpu Nodes={first}[1-2] Default=YES MaxTime=24:00:00 State=UP
 PartitionName=gpu Nodes={first}[2-3] MaxTime=24:00:00 State=UP
 PartitionName=urgent Nodes={first}[2-3] MaxTime=24:00:00 PriorityTier=10 State=UP
+PartitionName=sxm Nodes={first}1 MaxTime=24:00:00 State=UP
 """
 WITHOUT_ACCOUNTING = "AccountingStorageType=accounting_storage/none"
 WITH_ACCOUNTING = """\
@@ -69,7 +71,13 @@ AccountingStorageTRES=gres/gpu,gres/gpu:a100
 AccountingStoreFlags=job_comment
 AccountingStorageEnforce=associations,limits"""
 # A GPU is a device file, and one that is only counted is not shown to jobs: so links to a device that harms nobody.
-GRES_CONF = "AutoDetect=off\nNodeName={first}[1-{count}] Name=gpu Type=a100 File={folder}/gpu/device[0-3]\n"
+GRES_CONF = """\
+AutoDetect=off
+NodeName={first}1 Name=gpu Type={detected} File={folder}/gpu/device[0-3]
+NodeName={first}[2-{count}] Name=gpu Type=a100 File={folder}/gpu/device[0-3]
+"""
+DETECTED_TYPE = "nvidia_a100-sxm4-80gb"
+"""A type of GPU as SLURM itself finds it, on the node that is not in the partition `gpu`."""
 SLURMDBD_CONF = """\
 AuthType=auth/munge
 DbdHost=localhost
@@ -105,7 +113,9 @@ def write_settings(folder: Path, accounting: bool) -> None:
         "first": NODES[0].rstrip("1"),
         "count": len(NODES),
         "controller_port": CONTROLLER_PORT,
+        "detected": DETECTED_TYPE,
         "node_port": NODE_PORT,
+        "second_port": NODE_PORT + 1,
         "last_port": NODE_PORT + len(NODES) - 1,
         "accounting": WITH_ACCOUNTING.format(port=DATABASE_DAEMON_PORT) if accounting else WITHOUT_ACCOUNTING,
     }

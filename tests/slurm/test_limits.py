@@ -1,18 +1,21 @@
 """What the cluster could never run is refused, and does not wait in the queue for ever."""
 
+import json
 import re
 
 import pytest
-from on_cluster import OnCluster
+from on_cluster import ADAPTER, OnCluster
+from settings import DETECTED_TYPE
 
 BEYOND = {
-    "partition": ({"gpu_partition": "gpux"}, "the partition gpux; there are: cpu, gpu, urgent"),
+    "partition": ({"gpu_partition": "gpux"}, "the partition gpux; there are: cpu, gpu, sxm, urgent"),
     "GPUs": ({"gpu_model": "h100"}, "1 h100 GPU on a node; in the partition gpu there are 4 a100"),
     "cores": ({"gpu_step_cores": 8}, "8 cores on a node; in the partition gpu there are 4 at most"),
 }
 
 
-REFUSED = r"SLURM could never run finetune \(2 of its jobs\): up to the largest volume it asks for {}"
+REFUSED = r"SLURM could never run finetune \(2 of its jobs\): it asks for {}"
+LATER = r"SLURM could never run {} \(to which decisions may lead\): it asks for {}"
 
 
 @pytest.mark.parametrize("part", BEYOND)
@@ -50,7 +53,7 @@ def test_a_larger_volume_that_could_never_be_trained_is_refused_at_once(fresh: O
 
     refusal = fresh.run(status=1)
 
-    assert re.search(REFUSED.format(r"[\d,]+ minutes; the most in the partition gpu is 1,440"), refusal), refusal
+    assert re.search(LATER.format("finetune", r"[\d,]+ minutes; the most in the partition gpu is 1,440"), refusal)
     assert "(the site's longest_minutes)" in refusal
     assert not fresh.jobs()
 
@@ -65,3 +68,44 @@ def test_a_request_that_grows_beyond_the_limit_fails(fresh: OnCluster) -> None:
 
     assert [job.state for job in fresh.jobs("read_coverage")] == ["FAILED"]
     assert "not submitted: it asks for 1,600 minutes; the most in the partition cpu is 1,440" in output
+    assert output.count("is not submitted") == 1, "it is not asked for again"
+
+
+def test_a_step_that_has_run_out_of_all_memory_there_is_fails_alone_and_leaves_what_there_was(fresh: OnCluster) -> None:
+    """Were the start refused, one step would keep all others from going on."""
+    fresh.run("coverage")
+    tables = sorted((fresh.folder / "results/coverage/animals").glob("*.parquet"))
+    before = [table.read_bytes() for table in tables]
+    grown = {"read_coverage task=animals": 9}
+    (fresh.folder / "results/settings/out_of_memory.json").write_text(json.dumps(grown))
+
+    output = fresh.run("coverage", "--forcerun", "read_coverage", status=1)
+
+    assert re.search(r"read_coverage for \S+ is not submitted: it asks for 1\d\d,\d+ MB on a node; .*128,000", output)
+    assert output.count("is not submitted") == 1
+    assert len(fresh.jobs("read_coverage")) == 1, "the first"
+    assert tables
+    assert [table.read_bytes() for table in tables] == before
+
+
+def test_what_could_never_follow_a_decision_is_refused_at_once(fresh: OnCluster) -> None:
+    """Merging holds the weights four times, on a node without GPU: days of training would come before it."""
+    fresh.workspace.change("estimate", {"billion_parameters": {"gemma": 2, "llama": 20}})
+
+    refusal = fresh.run(status=1)
+
+    words = r"1\d\d,\d+ MB on a node; in the partition cpu there are 128,000 at most \(the site's cpu_partition or req"
+    assert re.search(LATER.format("deploy_model", words), refusal), refusal
+    assert "could never run finetune" not in refusal
+    fresh.site(requests={"deploy_model": {"mem_mb": 100_000, "threads": 2}})
+    assert "could never run" not in fresh.run("--dry-run")
+
+
+def test_a_type_of_gpu_with_a_hyphen_is_asked_for(fresh: OnCluster) -> None:
+    fresh.site(gpu_partition="sxm", gpu_model=DETECTED_TYPE)
+
+    fresh.run(ADAPTER)
+
+    (training,) = fresh.jobs("finetune")
+    assert (training.state, training.partition) == ("COMPLETED", "sxm")
+    assert f"gpu:{DETECTED_TYPE}:1" in training.gpus

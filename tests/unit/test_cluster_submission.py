@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from llamaduo.cluster.queue import NO_SUCH_JOB, ask, cancel_all_named, read_states
-from llamaduo.cluster.submission import ArrayRefused, Submissions
+from llamaduo.cluster.submission import ArrayRefused, Lanes, Submissions
 from llamaduo.errors import ServiceError
 
 CALL = "sbatch --parsable --job-name run-1 --comment rule_judge --wrap='echo done'"
@@ -140,3 +140,33 @@ def test_a_job_that_has_ended_needs_no_cancelling(programs: Path) -> None:
     write(programs, "scancel", f"echo '{DOWN}' >&2; exit 1")
     with pytest.raises(ServiceError, match="Unable to contact"):
         cancel_all_named("run-1")
+
+
+def test_a_partition_that_takes_no_more_keeps_no_other_waiting() -> None:
+    lanes, room, started = Lanes(str), threading.Event(), threading.Semaphore(0)
+
+    def submit_one(partition: str) -> str:
+        started.release()
+        return partition if partition == "cpu" or room.wait(60) else "never"
+
+    waiting = [lanes.submit(submit_one, "gpu") for _ in range(3)]
+    assert started.acquire(timeout=60)
+    assert started.acquire(timeout=60)
+    assert lanes.submit(submit_one, "cpu").result(timeout=60) == "cpu"
+    assert not any(future.done() for future in waiting)
+
+    room.set()
+    lanes.shutdown()
+    assert [future.result(timeout=0) for future in waiting] == ["gpu"] * 3
+    with pytest.raises(RuntimeError, match="no longer"):
+        lanes.submit(submit_one, "cpu")
+
+
+def test_what_has_not_begun_is_given_up_at_the_end() -> None:
+    lanes, room = Lanes(str), threading.Event()
+    futures = [lanes.submit(lambda _: room.wait(60), "gpu") for _ in range(4)]
+
+    threading.Timer(0.2, room.set).start()
+    lanes.shutdown(wait=True, cancel_futures=True)
+
+    assert [future.cancelled() for future in futures] == [False, False, True, True]

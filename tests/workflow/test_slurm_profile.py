@@ -115,9 +115,7 @@ def test_several_gpus_are_asked_for_by_the_second_profile(fresh: Workspace) -> N
 def test_time_memory_and_cores_follow_the_gpus_and_all_are_on_one_node(fresh: Workspace) -> None:
     fresh.change("resources", {"start_minutes": 60})
     fresh.change("training.max_steps", 100_000_000)
-    # What a job asks for is printed where a rule has no message of its own.
-    rule = fresh.folder / "rules/training.smk"
-    rule.write_text(re.sub(r"    message:\n.*\n", "", rule.read_text()))
+    show_requests(fresh)
 
     asked = {}
     for gpus in (1, 2):
@@ -133,9 +131,7 @@ def test_time_memory_and_cores_follow_the_gpus_and_all_are_on_one_node(fresh: Wo
 
 
 def test_quality_of_service_and_features_are_asked_for_where_the_site_names_them(fresh: Workspace) -> None:
-    for file in ("training", "coverage"):
-        rule = fresh.folder / f"rules/{file}.smk"
-        rule.write_text(re.sub(r"    message:\n.*\n", "", rule.read_text()))
+    show_requests(fresh)
 
     status, output = dry_run(fresh, site={"qos": "long", "gpu_constraint": "a100_80gb"}, shown=())
     _, plain = dry_run(fresh, shown=())
@@ -147,6 +143,13 @@ def test_quality_of_service_and_features_are_asked_for_where_the_site_names_them
     assert "qos=long" in coverage
     assert "constraint" not in coverage
     assert "qos=" not in plain
+
+
+def show_requests(workspace: Workspace) -> None:
+    """Have a dry-run print what jobs ask for, which it does where a rule has no message of its own."""
+    for file in ("training", "coverage"):
+        rule = workspace.folder / f"rules/{file}.smk"
+        rule.write_text(re.sub(r"    message:\n.*\n", "", rule.read_text()))
 
 
 def job_of(step: str, output: str) -> str:
@@ -161,9 +164,9 @@ def resources_of(step: str, output: str) -> str:
 def requests_of(step: str, output: str) -> dict[str, int]:
     """What the first job of a rule asks for, as a dry-run prints it."""
     job = job_of(step, output)
-    return {name: int(value) for name, value in re.findall(r"(gpu|mem_mb|nodes|runtime)=(\d+)", job)} | {
-        "threads": int(re.search(r"threads: (\d+)", job).group(1))
-    }
+    threads = re.search(r"threads: (\d+)", job)
+    asked = {name: int(value) for name, value in re.findall(r"(gpu|mem_mb|nodes|runtime)=(\d+)", job)}
+    return asked | {"threads": int(threads.group(1)) if threads else 1}
 
 
 @pytest.mark.parametrize(
@@ -174,6 +177,9 @@ def requests_of(step: str, output: str) -> dict[str, int]:
         ("account", 1234, "must be text"),
         ("preemptible", "no", "must be true or false"),
         ("gpus", 4, "must name models with their numbers of GPUs"),
+        ("gpu_model", "gpu:a100:4", "must be only the type, such as a100 of gpu:a100:4, or null"),
+        ("requests", {"curate": 64000}, "must name rules with what they ask for"),
+        ("requests", {"curate": {"threads": "many"}}, "threads must be a whole number"),
     ],
 )
 def test_a_site_value_of_another_kind_is_named_with_what_would_be_right(
@@ -214,6 +220,30 @@ def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: W
     assert f"in {submissions} submissions at the least" in told
     assert gpu_hours(output).keys() == {"finetune", "respond", "respond_untuned"}
     assert int(hours.replace(",", "")) == pytest.approx(sum(gpu_hours(output).values()), abs=3)
+
+
+def test_what_a_single_rule_asks_for_can_be_set(fresh: Workspace) -> None:
+    """Nothing else of it changes, and nothing of other rules."""
+    show_requests(fresh)
+    own = {"read_coverage": {"mem_mb": 64000, "runtime": 77}, "finetune": {"threads": 3, "slurm_extra": "--nice=5"}}
+
+    _, before = dry_run(fresh, "--cores", "99", shown=())
+    status, output = dry_run(fresh, "--cores", "99", site={"requests": own}, shown=())
+
+    assert status == 0, output
+    training, coverage = (requests_of(step, output) for step in STEPS)
+    assert training == requests_of("finetune", before) | {"threads": 3}
+    assert coverage == requests_of("read_coverage", before) | {"mem_mb": 64000, "runtime": 77}
+    assert "slurm_extra=--nice=5" in resources_of("finetune", output)
+    assert "gpu_model=a100" in resources_of("finetune", output)
+
+
+def test_a_request_for_a_rule_that_is_not_there_is_refused(fresh: Workspace) -> None:
+    status, output = dry_run(fresh, site={"requests": {"curat": {"mem_mb": 64000}}})
+
+    assert status != 0
+    assert "the site's requests: 'curat' is no rule of " in output
+    assert "Traceback" not in output
 
 
 def test_an_unknown_site_value_is_named_with_the_known_ones(fresh: Workspace) -> None:

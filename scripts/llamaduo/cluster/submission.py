@@ -9,11 +9,14 @@ import shlex
 import subprocess
 import threading
 from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from llamaduo.cluster.queue import MAY_PASS, read_jobs
 from llamaduo.errors import ServiceError
 
+WORKERS = 2
+"""Threads that submit to one partition, as many as the plugin has for all."""
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 5.0, 30.0
 COMMAND = re.compile(r" (--wrap=.*|/dev/stdin)$", re.DOTALL)
 """How a call of sbatch says what the job is to run."""
@@ -26,6 +29,34 @@ class ArrayRefused(BaseException):
 
     The plugin would take any other exception for a failure of the jobs.
     """
+
+
+class Lanes:
+    """Stands in for a pool of threads: what waits in one lane keeps nothing in another from going on.
+
+    `lane_of` names the lane of an argument; each lane has `WORKERS` threads.
+    """
+
+    def __init__(self, lane_of: Callable[[Any], str]) -> None:
+        self._lane_of, self._ended = lane_of, False
+        self._pools: dict[str, ThreadPoolExecutor] = {}
+
+    def submit(self, function: Callable[[Any], Any], argument: Any) -> "Future[Any]":
+        """As of a pool; raises `RuntimeError` after its end."""
+        if self._ended:
+            raise RuntimeError("jobs are no longer submitted")
+        lane = self._lane_of(argument)
+        if lane not in self._pools:
+            self._pools[lane] = ThreadPoolExecutor(WORKERS, thread_name_prefix="slurm_job_submit")
+        return self._pools[lane].submit(function, argument)
+
+    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
+        """As of a pool, of all lanes."""
+        self._ended = True
+        for pool in self._pools.values():
+            pool.shutdown(wait=False, cancel_futures=cancel_futures)
+        for pool in self._pools.values():
+            pool.shutdown(wait=wait, cancel_futures=cancel_futures)
 
 
 class Submissions:
