@@ -54,9 +54,9 @@ PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 GresTypes=gpu
 {accounting}
-NodeName=DEFAULT NodeHostname=localhost NodeAddr=127.0.0.1 CPUs=4 RealMemory=128000 State=UNKNOWN
-NodeName={first}1 Port={node_port} Gres=gpu:{detected}:4
-NodeName={first}[2-{count}] Port={second_port}-{last_port} Gres=gpu:a100:4
+NodeName=DEFAULT CPUs=4 RealMemory=128000 State=UNKNOWN
+NodeName={first}1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={node_port} Gres=gpu:{detected}:4
+NodeName={first}[2-{count}] NodeHostname=localhost NodeAddr=127.0.0.1 Port={second_port}-{last_port} Gres=gpu:a100:4
 PartitionName=cpu Nodes={first}[1-2] Default=YES MaxTime=24:00:00 State=UP
 PartitionName=gpu Nodes={first}[2-3] MaxTime=24:00:00 State=UP
 PartitionName=urgent Nodes={first}[2-3] MaxTime=24:00:00 PriorityTier=10 State=UP
