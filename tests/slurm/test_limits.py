@@ -4,6 +4,7 @@ import json
 import re
 
 import pytest
+from cluster import told
 from on_cluster import ADAPTER, OnCluster
 from settings import DETECTED_TYPE
 
@@ -108,4 +109,4 @@ def test_a_type_of_gpu_with_a_hyphen_is_asked_for(fresh: OnCluster) -> None:
 
     (training,) = fresh.jobs("finetune")
     assert (training.state, training.partition) == ("COMPLETED", "sxm")
-    assert f"gpu:{DETECTED_TYPE}:1" in training.gpus
+    assert f"TresPerJob=gres:gpu:{DETECTED_TYPE}:1" in told("scontrol", "show", "job", training.id)

@@ -1,5 +1,6 @@
 """The main process is killed while its jobs run. The same command, given again, is all that is needed."""
 
+import shlex
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -7,6 +8,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from cluster import told
 from on_cluster import ADAPTER, OTHER_ADAPTER, Job, OnCluster
 from processes import wait_until
 from service_process import Service, running_service
@@ -101,6 +103,38 @@ def test_a_result_is_not_accepted_when_its_settings_have_changed_since(training:
     assert states(training) == {ended.id: "COMPLETED", running.id: "CANCELLED", **dict.fromkeys(again, "COMPLETED")}
     ends = submitted.read_ends(training.folder / "results" / submitted.SUBMITTED)
     assert ends.keys() == {running.id}, "its GPU hours count"
+
+
+def test_the_main_process_may_be_a_job_itself_that_is_submitted_again(training: OnCluster, trained: Workspace) -> None:
+    """Where login nodes allow no long processes. Its time ends before the training's; the next goes on from there."""
+
+    def submit(*options: str) -> str:
+        command = f"exec {shlex.join(training.command(ADAPTER))}"
+        asked = ["sbatch", "--parsable", "--partition=cpu", "--mem=2000", "--job-name=main", *options]
+        asked += [f"--output={training.folder / 'output.txt'}", f"--wrap={command}"]
+        environment = training.environment | {"LLAMADUO_LEFT_JOBS": "cancel"}
+        done = subprocess.run(
+            asked, cwd=training.folder, env=environment, capture_output=True, text=True, timeout=400, check=False
+        )
+        assert done.returncode == 0, done.stderr + training.output()
+        return done.stdout.strip()
+
+    def state_of(id: str) -> str:
+        return told("squeue", "--noheader", "--states=all", f"--jobs={id}", "--format=%T").strip()
+
+    first = submit()
+    wait_until(training.is_training, "a training under way", training.folder / "output.txt", seconds=200)
+    subprocess.run(["scancel", first], check=True)
+    wait_until(lambda: state_of(first) == "CANCELLED", "the end of the main process", None)
+    assert [job.state for job in training.jobs("finetune")] == ["RUNNING"]
+
+    second = submit("--wait")
+
+    assert state_of(second) == "COMPLETED"
+    assert "left by an earlier start" in training.output()
+    assert [job.state for job in training.jobs("finetune")] == ["CANCELLED", "COMPLETED"]
+    assert "continuing from" in training.training_log()
+    assert digest_folder(training.folder / ADAPTER) == digest_folder(trained.folder / ADAPTER)
 
 
 def test_left_jobs_are_cancelled_on_request_and_go_on(
