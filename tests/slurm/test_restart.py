@@ -124,6 +124,7 @@ def test_the_main_process_may_be_a_job_itself_that_is_submitted_again(training: 
 
     first = submit()
     wait_until(training.is_training, "a training under way", training.folder / "output.txt", seconds=200)
+    training.program("finetune.py").suspend()
     subprocess.run(["scancel", first], check=True)
     wait_until(lambda: state_of(first) == "CANCELLED", "the end of the main process", None)
     assert [job.state for job in training.jobs("finetune")] == ["RUNNING"]
