@@ -37,7 +37,6 @@ def main(
         time_limit: Minutes from the start of this SLURM job, or from now, until it is ended; the training stops before.
         attempt: How often this was tried since the workflow was started, this time included.
     """
-    from llamaduo.gpus import check_gpus
     from llamaduo.training.continuation import UNFINISHED_STATUS, begin, record_of, recorded
     from llamaduo.training.deadline import Unfinished
     from llamaduo.training.processes import (
@@ -52,8 +51,6 @@ def main(
     record = record_of(state, adapter)
     if not is_worker():
         begin(record, attempt, settings.continuations, settings.failures)
-    with recorded(record):
-        check_gpus()
     try:
         if settings.hardware.processes > 1 and not is_worker():
             with recorded(record):

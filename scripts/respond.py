@@ -29,12 +29,10 @@ def main(
         adapter: the folder that finetune.py wrote; without it the model answers as it is.
     """
     from llamaduo import tables
-    from llamaduo.gpus import check_gpus
     from llamaduo.inference.respond import respond, summary
     from llamaduo.schemas.coverage import COVERAGE
     from llamaduo.schemas.responses import RESPONSES
 
-    check_gpus()
     rows = respond(tables.read_rows(prompts, COVERAGE), model, model_name, adapter, settings, state)
     tables.write_rows(output, rows, RESPONSES)
     print(f"{model_name}: {summary(rows)}")

@@ -15,6 +15,7 @@ from jsonargparse import ArgumentParser
 from pydantic import BaseModel, ValidationError
 
 from llamaduo.errors import InputError, MachineError, ServiceError
+from llamaduo.gpus import check_gpus
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -41,6 +42,7 @@ def run(main: Callable[..., None], description: str | None) -> None:
         sys.exit(2)
     options.pop("from_config", None)
     try:
+        check_gpus()
         main(**options)
     except (InputError, ServiceError, MachineError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
