@@ -78,13 +78,12 @@ def service_slots(wildcard):
 
 
 def slots_of_all_services():
-    """The resources that keep every service to one step."""
-    return {slot_of(name): 1 for name in CONFIG.services}
+    """The resources that keep every service to one step alone."""
+    return {slot_of(name): service.steps_at_once for name, service in CONFIG.services.items()}
 
 
-# One step per service at a time fills its limit; `--resources` or a profile may allow more.
-for service_name in CONFIG.services:
-    workflow.global_resources.setdefault(slot_of(service_name), Resource(slot_of(service_name), 1))
+for service_slot, steps_at_once in slots_of_all_services().items():
+    workflow.global_resources.setdefault(service_slot, Resource(service_slot, steps_at_once))
 
 
 # Services
@@ -115,15 +114,15 @@ def asked_of_baseline(wildcards):
 
 
 def service_of_generator(wildcards, resources):
-    return settings(CONFIG.services[wildcards.generator])
+    return settings(CONFIG.services[wildcards.generator].of_one_step())
 
 
 def service_of_judge(wildcards, resources):
-    return settings(CONFIG.services[wildcards.judge])
+    return settings(CONFIG.services[wildcards.judge].of_one_step())
 
 
 def service_of_baseline(wildcards, resources):
-    return settings(CONFIG.services[wildcards.service])
+    return settings(CONFIG.services[wildcards.service].of_one_step())
 
 
 # Money: what a step may spend and what its costs are about, which change no answer.

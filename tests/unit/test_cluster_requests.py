@@ -57,5 +57,17 @@ def test_the_time_of_calls_follows_the_limit_of_the_service() -> None:
     assert fast < slow
 
 
+def test_steps_that_ask_at_the_same_time_share_the_limits_of_the_service() -> None:
+    service = ServiceSettings(
+        provider="openai", model="m", requests_per_minute=100, tokens_per_minute=9, concurrency=3, steps_at_once=4
+    )
+
+    part = service.of_one_step()
+
+    assert (part.requests_per_minute, part.tokens_per_minute, part.concurrency) == (25, 2.25, 1)
+    alone = ServiceSettings(provider="openai", model="m")
+    assert alone.of_one_step() == alone
+
+
 def test_memory_grows_by_the_times_that_it_ran_out() -> None:
     assert [requests.grown(1000, times, SETTINGS) for times in range(3)] == [1000, 1500, 2250]

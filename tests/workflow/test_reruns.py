@@ -88,6 +88,7 @@ def test_a_progress_message_reruns_nothing(finished: Workspace) -> None:
 
 def test_addresses_limits_and_pace_rerun_nothing(finished: Workspace) -> None:
     finished.change("services.grader.concurrency", 3)
+    finished.change("services.grader.steps_at_once", 2)
     finished.change("services.grader.requests_per_minute", 1000)
     finished.change("services.writer.timeout_seconds", 7)
     finished.change("training.checkpoint_minutes", 1)

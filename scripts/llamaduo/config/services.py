@@ -136,6 +136,9 @@ class ServiceSettings(Section):
     """What it charges; null: looked up in the file `prices`."""
     concurrency: int = Field(default=16, ge=1)
     """Most requests in flight at once."""
+    steps_at_once: int = Field(default=1, ge=1)
+    """Steps that may ask it at the same time, each with its part of the limits and of `concurrency`. One step fills
+    them as well; more of them wait together where every step waits in a cluster's queue."""
     timeout_seconds: float = Field(default=120.0, gt=0)
     """Longest wait for one answer; after it the request counts as failed and is retried."""
     retries: int = Field(default=6, ge=0)
@@ -151,6 +154,13 @@ class ServiceSettings(Section):
     """Sampling, per role."""
     simulation: Simulation = Simulation()
     """The behaviour of the simulated service, when base_url is "simulated"."""
+
+    def of_one_step(self) -> Self:
+        """The settings of one of the steps that ask at the same time: with its part of what they share."""
+        parts = self.steps_at_once
+        limits = {"requests_per_minute": self.requests_per_minute, "tokens_per_minute": self.tokens_per_minute}
+        divided = {name: limit / parts for name, limit in limits.items() if limit is not None}
+        return self.model_copy(update={**divided, "concurrency": max(1, self.concurrency // parts)})
 
     @property
     def vendor(self) -> str:
