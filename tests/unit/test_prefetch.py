@@ -137,6 +137,17 @@ def test_later_starts_use_the_cache_that_was_filled(served: Hub, tmp_path: Path)
     assert started.returncode == 0, started.stderr
     assert (tmp_path / "results/coverage/chat/train.parquet").is_file()
 
+    # What is fetched later comes there too, and nothing a second time.
+    chosen = config(tmp_path, revision=COMMIT, other={"path": "some/open"})
+    command[3] = "prefetch"
+    before = len(served.requests)
+    fetched = subprocess.run(
+        command, env=environment | {"HF_ENDPOINT": served.address, "HF_HUB_DISABLE_XET": "1"}, check=False, timeout=300
+    )
+    assert fetched.returncode == 0
+    assert {one["cache"] for one in json.loads(record.read_text())} == {str(tmp_path / "hf/hub")}
+    assert not [one for one in served.requests[before:] if "safetensors" in one]
+
 
 @pytest.mark.parametrize(
     ("model", "said"),
