@@ -159,6 +159,6 @@ def _give_up(record: Path, attempts: Attempts, message: str) -> None:
     raise InputError(message)
 
 
-def now() -> str:
-    """The time as the record has it; later times are greater."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def now(minutes_ago: float = 0) -> str:
+    """The time as the record has it, or the time so long ago; later times are greater."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(time.time() - 60 * minutes_ago))
