@@ -163,9 +163,15 @@ def test_a_partition_that_takes_no_more_keeps_no_other_waiting() -> None:
 
 
 def test_what_has_not_begun_is_given_up_at_the_end() -> None:
-    lanes, room = Lanes(str), threading.Event()
-    futures = [lanes.submit(lambda _: room.wait(60), "gpu") for _ in range(4)]
+    lanes, room, started = Lanes(str), threading.Event(), threading.Semaphore(0)
 
+    def submit_one(_: str) -> None:
+        started.release()
+        room.wait(60)
+
+    futures = [lanes.submit(submit_one, "gpu") for _ in range(4)]
+    assert started.acquire(timeout=60)
+    assert started.acquire(timeout=60)
     threading.Timer(0.2, room.set).start()
     lanes.shutdown(wait=True, cancel_futures=True)
 

@@ -59,9 +59,9 @@ class Obstacle:
 
 
 def read_partitions(patience: float = 0) -> list[Nodes]:
-    """The nodes of all partitions, whatever their state. As `ask` raises `ServiceError`, and waits."""
+    """The nodes of all partitions, whatever their state. As `ask` raises `ServiceError`, and waits out an outage."""
     command = ["sinfo", "--noheader", "--all", "--exact", "--noconvert", "--format", "\x1f".join(FIELDS)]
-    return parse(ask(*command, patience=patience).splitlines())
+    return parse(ask(*command, patience=patience, unless_refused=True).splitlines())
 
 
 def parse(lines: Iterable[str]) -> list[Nodes]:

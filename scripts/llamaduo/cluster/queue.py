@@ -88,13 +88,15 @@ def read_jobs(states: str | None = None, patience: float = 0) -> list[ClusterJob
     return parse(ask(*command, *(["--states", states] if states else []), patience=patience).splitlines())
 
 
-def ask(*command: str, patience: float = 0) -> str:
+def ask(*command: str, patience: float = 0, unless_refused: bool = False) -> str:
     """What one of SLURM's programs prints.
 
-    Where it fails it is asked again for `patience` seconds. Raises `ServiceError` with what it complained of.
+    Where it fails it is asked again for `patience` seconds; with `unless_refused` only where that is known to help.
+    Raises `ServiceError` with what it complained of.
     """
     end, told = time.monotonic() + patience, ""
     while True:
+        refused = False
         try:
             done = subprocess.run(  # noqa: S603 - no outside words
                 command,
@@ -115,8 +117,9 @@ def ask(*command: str, patience: float = 0) -> str:
             if done.returncode == 0:
                 return done.stdout
             complaint = done.stderr.strip() or f"it ended with status {done.returncode}"
+            refused = unless_refused and not MAY_PASS.search(complaint)
         error = f"{command[0]}: SLURM does not answer: {complaint}"
-        if time.monotonic() >= end or NO_SUCH_JOB.search(complaint):
+        if refused or time.monotonic() >= end or NO_SUCH_JOB.search(complaint):
             raise ServiceError(error)
         if complaint != told:
             print(f"{error}; asking again, for {patience:g} s at most", file=sys.stderr, flush=True)
