@@ -52,7 +52,7 @@ def amend_executor():
             submitted = []
             for job in jobs:
                 if reason := obstacle_of(job):
-                    REFUSED.add(job)
+                    REFUSED[job] = reason
                     where_possible(note_failed, [job])
                     logger.error(f"{job.rule.name} for {first_output(job)} is not submitted: {reason}")
                     workflow.scheduler.error_callback(job)

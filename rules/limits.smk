@@ -68,32 +68,33 @@ def cores_of(rule, wildcards):
     return asked.value if isinstance(asked.value, int) else 0
 
 
-def asked_by_followers():
-    """By rule, what the largest steps will ask for that decisions may lead to.
+def asked_by_followers(jobs):
+    """By rule, what the largest steps will ask for that planned decisions may lead to.
 
     Their wildcards are those that such requests follow from; by these alone no step is one that ran out of memory.
     """
     found = {}
-    for name, values in followers():
-        follower, wildcards = workflow.get_rule(name), Wildcards(fromdict=values)
+    for name, values in dict.fromkeys((name, tuple(values.items())) for name, values in followers(jobs)):
+        follower, wildcards = workflow.get_rule(name), Wildcards(fromdict=dict(values))
         with suppress(WorkflowError):
-            resources = follower.expand_resources(values, InputFiles(), attempt=1, skip_evaluation={"tmpdir"})
+            resources = follower.expand_resources(dict(values), InputFiles(), attempt=1, skip_evaluation={"tmpdir"})
             found.setdefault(name, []).append(asked_of_a_node(resources, cores_of(follower, wildcards)))
     return found
 
 
-def followers():
-    """Rules and wildcards of the steps at the largest volume, and of those behind a verdict."""
-    for task, settings in CONFIG.tasks.items():
-        volume = max(settings.volumes)
-        for model in CONFIG.trained_models():
-            yield "finetune", {"task": task, "model": model, "volume": str(volume)}
-            yield "respond", {"task": task, "model": model, "volume": str(volume)}
-        if volume:
-            yield "build_dataset", {"volume": str(volume)}
-            yield "curate", {"chunks": str(first_chunks(volume, CONFIG.synthesis))}
-    for model in CONFIG.trained_models():
+def followers(jobs):
+    """Rules and wildcards of the steps at the largest volume, and of those behind a verdict, of undecided runs."""
+    undecided = {(job.wildcards.task, job.wildcards.model) for job in jobs if job.rule.name == "decide"}
+    for job in jobs:
+        if job.rule.name != "close_run" or (job.wildcards.task, job.wildcards.model) not in undecided:
+            continue
+        task, generator, model = job.wildcards.task, job.wildcards.generator, job.wildcards.model
+        volume = max(CONFIG.tasks[task].volumes)
+        yield "finetune", {"task": task, "model": model, "volume": str(volume)}
+        yield "respond", {"task": task, "model": model, "volume": str(volume)}
         yield "deploy_model", {"model": model}
+        if volume and not Path(results(f"synthesis/{task}/{generator}/volume-{volume}.json")).is_file():
+            yield "curate", {"chunks": str(first_chunks(volume, CONFIG.synthesis))}
 
 
 def in_words(request, found):
@@ -116,17 +117,15 @@ def obstacle_of(job):
 
 def never_run(jobs):
     """In words, which of some planned jobs, or of the steps that decisions may lead to, SLURM could never run."""
-    jobs = list(jobs)
-    planned, names = {}, {job.rule.name for job in jobs}
+    jobs, planned = list(jobs), {}
     for job in filter(is_submitted, jobs):
         request = asked_by(job)
         if times_out_of_memory(job.rule.name, job.wildcards):
             # What asks for more than at first shall fail alone, and not keep everything else from starting.
             request = replace(request, megabytes=0)
         planned.setdefault(job.rule.name, []).append(request)
-    leads_on = "decide" in names and {"all", "deploy"} & names
-    lines = refusals(asked_by_followers(), "to which decisions may lead") if leads_on else {}
-    return sorted((lines | refusals(planned, "{} of its jobs")).values())
+    following = refusals(asked_by_followers(jobs), "to which decisions may lead")
+    return sorted((following | refusals(planned, "{} of its jobs")).values())
 
 
 def refusals(requests, which):

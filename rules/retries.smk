@@ -12,9 +12,10 @@ TRAINING_RETRIES = (CONFIG.training.continuations + CONFIG.training.failures) * 
 MOST_NOT_BEGUN = 4
 
 
-# Jobs that were not submitted, since the cluster could never run them: they have made nothing, and never would.
-REFUSED = set()
-STARTED_AT = now()
+# Jobs that were not submitted, and why: the cluster could never run them. They have made nothing, and never would.
+REFUSED = {}
+# Attempts that began before are of another start. The clocks of the nodes may differ by some minutes.
+EARLIEST_ATTEMPT = now(minutes_ago=5)
 
 
 def number_of_attempt(wildcards, attempt):
@@ -36,7 +37,7 @@ def retries_of_job(job):
         return 0
     if job.rule.name != "finetune":
         return job.rule.restart_times
-    never_began = job.attempt - 1 - begun(Path(state("checkpoints")), Path(job.output[0]), STARTED_AT)
+    never_began = job.attempt - 1 - begun(Path(state("checkpoints")), Path(job.output[0]), EARLIEST_ATTEMPT)
     hopeless = is_hopeless_training(job.wildcards_dict) or never_began > MOST_NOT_BEGUN
     return 0 if hopeless else job.rule.restart_times
 

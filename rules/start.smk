@@ -28,9 +28,12 @@ snakemake.logging.show_logs = ends_of_logs
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
 PREFETCHED = state("prefetched.json")
-if Path(PREFETCHED).is_file() and is_prefetched(CONFIG, prefetched := read_json(Path(PREFETCHED))):
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() and (cache := cache_of(prefetched)):
+if Path(PREFETCHED).is_file():
+    prefetched = read_json(Path(PREFETCHED))
+    if is_prefetched(CONFIG, prefetched):
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    # The cache that was filled, also by what is fetched later.
+    if not {"HF_HOME", "HF_HUB_CACHE"} & os.environ.keys() and Path(cache := cache_of(prefetched)).is_absolute():
         os.environ.update(HF_HUB_CACHE=cache)
 
 
@@ -109,5 +112,6 @@ def note_failed(jobs):
     for job in jobs:
         log = str((list(job.log) or [""])[0])
         step = {"rule": job.rule.name, "outputs": [str(file) for file in job.output], "log": log}
+        step |= {"reason": REFUSED[job]} if job in REFUSED else {}
         noted += [step] if step not in noted else []
     write_json(FAILED, {"failed": noted})

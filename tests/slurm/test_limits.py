@@ -93,9 +93,10 @@ def test_what_could_never_follow_a_decision_is_refused_at_once(fresh: OnCluster)
     """Merging holds the weights four times, on a node without GPU: days of training would come before it."""
     fresh.workspace.change("estimate", {"billion_parameters": {"gemma": 2, "llama": 20}})
 
-    refusal = fresh.run(status=1)
+    warning, refusal = fresh.run("--dry-run"), fresh.run(status=1)
 
     words = r"1\d\d,\d+ MB on a node; in the partition cpu there are 128,000 at most \(the site's cpu_partition or req"
+    assert re.search(LATER.format("deploy_model", words), warning), warning
     assert re.search(LATER.format("deploy_model", words), refusal), refusal
     assert "could never run finetune" not in refusal
     fresh.site(requests={"deploy_model": {"mem_mb": 100_000, "threads": 2}})

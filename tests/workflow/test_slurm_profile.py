@@ -180,6 +180,8 @@ def requests_of(step: str, output: str) -> dict[str, int]:
         ("gpu_model", "gpu:a100:4", "must be only the type, such as a100 of gpu:a100:4, or null"),
         ("requests", {"curate": 64000}, "must name rules with what they ask for"),
         ("requests", {"curate": {"threads": "many"}}, "threads must be a whole number"),
+        ("requests", {"curate": {"mem_bm": 64000}}, "there is no 'mem_bm'; known are mem_mb, runtime, threads"),
+        ("requests", {"curate": {"tasks": 1.5}}, "tasks must be a whole number, or text"),
     ],
 )
 def test_a_site_value_of_another_kind_is_named_with_what_would_be_right(
@@ -225,7 +227,10 @@ def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: W
 def test_what_a_single_rule_asks_for_can_be_set(fresh: Workspace) -> None:
     """Nothing else of it changes, and nothing of other rules."""
     show_requests(fresh)
-    own = {"read_coverage": {"mem_mb": 64000, "runtime": 77}, "finetune": {"threads": 3, "slurm_extra": "--nice=5"}}
+    own = {
+        "read_coverage": {"mem_mb": 64000, "runtime": 10**6, "tasks": 0},
+        "finetune": {"threads": 3, "slurm_extra": "--nice=5"},
+    }
 
     _, before = dry_run(fresh, "--cores", "99", shown=())
     status, output = dry_run(fresh, "--cores", "99", site={"requests": own}, shown=())
@@ -233,9 +238,19 @@ def test_what_a_single_rule_asks_for_can_be_set(fresh: Workspace) -> None:
     assert status == 0, output
     training, coverage = (requests_of(step, output) for step in STEPS)
     assert training == requests_of("finetune", before) | {"threads": 3}
-    assert coverage == requests_of("read_coverage", before) | {"mem_mb": 64000, "runtime": 77}
+    assert coverage == requests_of("read_coverage", before) | {"mem_mb": 64000, "runtime": 1440}
     assert "slurm_extra=--nice=5" in resources_of("finetune", output)
     assert "gpu_model=a100" in resources_of("finetune", output)
+
+
+def test_steps_that_ask_a_service_at_the_same_time_are_fewer_submissions(fresh: Workspace) -> None:
+    """Nine tables are graded by one judge: in nine rounds, or by three at once in three."""
+    _, one = dry_run(fresh)
+    fresh.change("services.grader.steps_at_once", 3)
+    _, three = dry_run(fresh)
+
+    before, after = (int(re.search(r"^Submissions: (\d+)", plan, re.MULTILINE).group(1)) for plan in (one, three))
+    assert before - after == 9 - 3
 
 
 def test_a_request_for_a_rule_that_is_not_there_is_refused(fresh: Workspace) -> None:

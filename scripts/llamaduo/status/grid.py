@@ -61,18 +61,23 @@ def other_steps(results: Results, folder: Path, live: Sequence[LiveStep]) -> lis
 
 
 def failures(failed: Sequence[Failed]) -> list[str]:
-    """The failed steps, each with its log's path and last lines."""
+    """The failed steps, each with its log's path and last lines, or with why it was not submitted."""
     lines = []
     for step in failed:
         lines.append(f"failed: {step.rule}: {' '.join(step.outputs)}")
-        lines.append(f"  log: {step.log}")
-        lines += [f"  | {line}" for line in last_lines(Path(step.log), LINES_SHOWN)]
+        if step.reason:
+            lines.append(f"  not submitted: {step.reason}")
+        else:
+            lines.append(f"  log: {step.log}")
+            lines += [f"  | {line}" for line in last_lines(Path(step.log), LINES_SHOWN)]
     return lines
 
 
 def _state(run: Run, own: Sequence[str], live: Sequence[LiveStep], failed: Sequence[Failed]) -> str:
     doing = [str(step) for step in live if _inside(step.output, own)]
-    broken = [f"failed: {step.log}" for step in failed if any(_inside(output, own) for output in step.outputs)]
+    broken = [
+        f"failed: {step.reason or step.log}" for step in failed if any(_inside(output, own) for output in step.outputs)
+    ]
     if doing or broken:
         return "\n".join([*broken, *doing])
     return "; ".join(run.missing) if run.missing else "done"

@@ -11,18 +11,19 @@ from llamaduo.files import read_json
 
 @dataclass(frozen=True)
 class Failed:
-    """A step that has failed in its last attempt: its rule, its outputs, its log."""
+    """A step that has failed in its last attempt: its rule, its outputs, its log, or why it was not even submitted."""
 
     rule: str
     outputs: tuple[str, ...]
     log: str
+    reason: str = ""
 
 
 def read_failed(file: Path) -> list[Failed]:
     """The steps that failed in the last start, or so far in one that is going on."""
     if not file.is_file():
         return []
-    return [Failed(step["rule"], tuple(step["outputs"]), step["log"]) for step in read_json(file)["failed"]]
+    return [Failed(**step | {"outputs": tuple(step["outputs"])}) for step in read_json(file)["failed"]]
 
 
 @dataclass(frozen=True)
