@@ -85,6 +85,7 @@ def test_a_step_that_has_run_out_of_all_memory_there_is_fails_alone_and_leaves_w
     assert re.search(r"read_coverage for \S+ is not submitted: it asks for 1\d\d,\d+ MB on a node; .*128,000", output)
     assert output.count("is not submitted") == 1
     assert len(fresh.jobs("read_coverage")) == 1, "the first"
+    assert re.search(r"^  not submitted: it asks for 1\d\d,\d+ MB", fresh.typed("status.py"), re.MULTILINE)
     assert tables
     assert [table.read_bytes() for table in tables] == before
 

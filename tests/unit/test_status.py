@@ -66,6 +66,17 @@ def test_a_failed_step_shows_the_end_of_its_log(tmp_path: Path) -> None:
     assert read_failed(tmp_path / "none.json") == []
 
 
+def test_a_step_that_was_not_submitted_shows_why_and_no_log_of_before(tmp_path: Path) -> None:
+    log = tmp_path / "volume-6.log"
+    log.write_text("all went well\n")
+    step = {"rule": "finetune", "outputs": [ADAPTER], "log": str(log), "reason": "it asks for 9 GPUs on a node"}
+    (tmp_path / "failed.json").write_text(json.dumps({"failed": [step]}))
+
+    told = failures(read_failed(tmp_path / "failed.json"))
+
+    assert told == [f"failed: finetune: {ADAPTER}", "  not submitted: it asks for 9 GPUs on a node"]
+
+
 def test_usage_counts_gpu_hours_and_an_output_once(tmp_path: Path) -> None:
     benchmark = tmp_path / "benchmark.tsv"
     benchmark.write_text("s\th:m:s\tmax_rss\n1800.0\t0:30:00\t2000.0\n")
