@@ -13,6 +13,7 @@ SLURM, SEVERAL_GPUS = ("--profile", "profiles/slurm"), ("--profile", "profiles/s
 PRICES = {"prompt": 1000, "completion": 4000}
 DOLLARS = re.compile(r"^(\w+)\s.*?\s([\d,]+\.\d\d( simulated)?( – [\d,]+\.\d\d( simulated)?)?)(\s|$)", re.MULTILINE)
 STEPS = ("finetune", "read_coverage")
+SUBMISSIONS, ON_CLUSTER = r"^Submissions: (\d+) at least", r"^total\s+\d+\s+(\d+) on a cluster"
 NO_LIMITS = {"longest_minutes": 10**6, "largest_mb": 10**6}
 PLANNED = re.compile(r"^(\w+)\s+(\d+)\s+(?:beside Snakemake\s+)?(?:(\d[\d,]*)(?=\s))?.*not there yet", re.MULTILINE)
 
@@ -218,8 +219,11 @@ def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: W
     told = " ".join((paper / "README.md").read_text().split())
     assert f"is {int(steps):,} steps, {beside:,} of which run beside Snakemake" in told
     assert f"in seconds and {int(submitted):,} on the cluster" in told
-    submissions = re.search(r"^Submissions: (\d+) at least", output, re.MULTILINE).group(1)
+    submissions = re.search(SUBMISSIONS, output, re.MULTILINE).group(1)
     assert f"in {submissions} submissions at the least" in told
+    _, without_internet = dry_run(fresh, site={"internet_on_nodes": False})
+    left, few = (int(re.search(found, without_internet, re.MULTILINE).group(1)) for found in (ON_CLUSTER, SUBMISSIONS))
+    assert f"{left} steps in {few} submissions are left" in told
     assert gpu_hours(output).keys() == {"finetune", "respond", "respond_untuned"}
     assert int(hours.replace(",", "")) == pytest.approx(sum(gpu_hours(output).values()), abs=3)
 
@@ -249,7 +253,7 @@ def test_steps_that_ask_a_service_at_the_same_time_are_fewer_submissions(fresh: 
     fresh.change("services.grader.steps_at_once", 3)
     _, three = dry_run(fresh)
 
-    before, after = (int(re.search(r"^Submissions: (\d+)", plan, re.MULTILINE).group(1)) for plan in (one, three))
+    before, after = (int(re.search(SUBMISSIONS, plan, re.MULTILINE).group(1)) for plan in (one, three))
     assert before - after == 9 - 3
 
 
