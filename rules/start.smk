@@ -92,7 +92,7 @@ def services_to_ask(jobs, leads_on):
 
 def show_summary(failed=False):
     """The table of verdicts, whether or not all went well; nothing after what has its own."""
-    if {"estimate", "pilot", "status"} & {job.rule.name for job in workflow.dag.jobs}:
+    if {"estimate", "pilot", "prefetch", "status"} & {job.rule.name for job in workflow.dag.jobs}:
         return
     subprocess.run(
         [sys.executable, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]

@@ -141,10 +141,11 @@ def test_later_starts_use_the_cache_that_was_filled(served: Hub, tmp_path: Path)
     chosen = config(tmp_path, revision=COMMIT, other={"path": "some/open"})
     command[3] = "prefetch"
     before = len(served.requests)
-    fetched = subprocess.run(
-        command, env=environment | {"HF_ENDPOINT": served.address, "HF_HUB_DISABLE_XET": "1"}, check=False, timeout=300
-    )
-    assert fetched.returncode == 0
+    environment |= {"HF_ENDPOINT": served.address, "HF_HUB_DISABLE_XET": "1"}
+    fetched = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
+    assert fetched.returncode == 0, fetched.stderr
+    assert "models.other.path: some/open is here" in fetched.stdout
+    assert "V and C" not in fetched.stdout, "no verdicts"
     assert {one["cache"] for one in json.loads(record.read_text())} == {str(tmp_path / "hf/hub")}
     assert not [one for one in served.requests[before:] if "safetensors" in one]
 
