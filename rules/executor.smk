@@ -162,6 +162,7 @@ def amend_executor():
             stopped.set()
             super().shutdown()
 
+    logger.addFilter(is_of_use)
     plugin.subprocess = submissions
     plugin.set_gres_string = with_any_type(plugin.set_gres_string)
     plugin.validate_account = account_unless_refused(plugin.validate_account)
@@ -223,6 +224,11 @@ def asked_until_answered(ask, stopped):
                     raise
 
     return answer
+
+
+def is_of_use(record):
+    """Not the plugin's warning, at every array, of what stands in the tasks' comments: the notes tell what they do."""
+    return "combinations in the comment string" not in record.getMessage()
 
 
 def with_any_type(asked_for):

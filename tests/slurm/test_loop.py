@@ -73,6 +73,7 @@ def test_the_demo_and_then_its_sweep(demo: OnCluster, sweeping: Future[Workspace
     assert {rule_of(job) for job in jobs} == ON_CLUSTER, "the small steps are no jobs"
     assert_where_they_belong(jobs)
     assert "Efficiency" in demo.output()
+    assert "comment string" not in demo.output()
 
     assert max(verdict["volume"] for verdict in verdicts.values()) < LARGEST_VOLUME
     # The sweep adds the volumes that the loop did not need: like steps that are ready together are tasks of one array.
