@@ -113,16 +113,21 @@ def asked_of_baseline(wildcards):
     return asked_of(wildcards.service, "baseline")
 
 
+def service_of_step(name):
+    """A service's settings as one step may use them beside others."""
+    return CONFIG.services[name].of_one_step()
+
+
 def service_of_generator(wildcards, resources):
-    return settings(CONFIG.services[wildcards.generator].of_one_step())
+    return settings(service_of_step(wildcards.generator))
 
 
 def service_of_judge(wildcards, resources):
-    return settings(CONFIG.services[wildcards.judge].of_one_step())
+    return settings(service_of_step(wildcards.judge))
 
 
 def service_of_baseline(wildcards, resources):
-    return settings(CONFIG.services[wildcards.service].of_one_step())
+    return settings(service_of_step(wildcards.service))
 
 
 # Money: what a step may spend and what its costs are about, which change no answer.

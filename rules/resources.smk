@@ -150,19 +150,19 @@ def time_of_responses(wildcards):
 @within_limit
 def time_of_own_responses(wildcards):
     calls = CONFIG.estimate.test_rows * CONFIG.inference.samples
-    return service_minutes(calls, CONFIG.services[wildcards.service].of_one_step(), CONFIG.resources)
+    return service_minutes(calls, service_of_step(wildcards.service), CONFIG.resources)
 
 
 @within_limit
 def time_of_judging(wildcards):
     calls = CONFIG.estimate.test_rows * CONFIG.inference.samples * CONFIG.judging.grades
-    return service_minutes(calls, CONFIG.services[wildcards.judge].of_one_step(), CONFIG.resources)
+    return service_minutes(calls, service_of_step(wildcards.judge), CONFIG.resources)
 
 
 @within_limit
 def time_of_chunk(wildcards):
     calls = len(chunk_calls(int(wildcards.chunk), CONFIG.synthesis))
-    return service_minutes(calls, CONFIG.services[wildcards.generator].of_one_step(), CONFIG.resources)
+    return service_minutes(calls, service_of_step(wildcards.generator), CONFIG.resources)
 
 
 @within_limit
