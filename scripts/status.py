@@ -35,8 +35,8 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     file = place / submitted.SUBMITTED
     sent, ends = submitted.read(file).values(), submitted.read_ends(file)
     used, lost = read_usage(sent), without_result(sent, ends, [])
-    has_rows = used or any(one.gpu_hours for one in lost)
-    table = f"\nEfficiency, of the jobs that have ended:\n{usage_table(used, lost)}" if has_rows else ""
+    table = usage_table(used, lost)
+    table = f"\nEfficiency, of the jobs that have ended:\n{table}" if table else ""
     if usage:
         print(table)
         return

@@ -49,7 +49,10 @@ def without_result(jobs: Iterable[Submitted], ends: Mapping[str, float], live: I
 
 
 def usage_table(usages: Iterable[Usage], lost: Iterable[Usage] = ()) -> str:
-    """One line per rule: what its jobs asked for and used, and the GPU hours, also those of `lost` attempts."""
+    """One line per rule: what its jobs asked for and used, and the GPU hours, also those of `lost` attempts.
+
+    Empty where there is nothing to tell.
+    """
     by_rule: dict[str, list[Usage]] = {}
     for usage in usages:
         by_rule.setdefault(usage.job.rule, []).append(usage)
@@ -69,7 +72,7 @@ def usage_table(usages: Iterable[Usage], lost: Iterable[Usage] = ()) -> str:
         "and without result",
         "",
     ]
-    return tabulate(rows, headers, disable_numparse=True)
+    return tabulate(rows, headers, disable_numparse=True) if rows else ""
 
 
 def _cells(group: Sequence[Usage]) -> list[str | int]:
