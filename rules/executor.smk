@@ -8,10 +8,10 @@ interruption it does not end the jobs that it is just submitting or asking for.
 """
 
 import asyncio
-import re
 import threading
 import time
 
+from llamaduo.cluster.partitions import PLAIN_NAME
 from llamaduo.cluster.queue import cancel_all_named, read_jobs, read_states
 from llamaduo.cluster.states import JobStates, ran_out_of_memory
 from llamaduo.cluster.submission import ArrayRefused, Lanes, Submissions
@@ -25,8 +25,6 @@ SLOWEST_POLL = 4
 PAUSE_SECONDS, REMINDER_SECONDS = 5, 300
 # So long Ctrl-C waits for a controller that is down, to end the jobs.
 SECONDS_TO_CANCEL = 120
-# Types of GPUs, as SLURM shows them.
-GPU_TYPE = re.compile(r"[\w.-]+")
 
 
 def amend_executor():
@@ -236,7 +234,7 @@ def with_any_type(asked_for):
 
     def option(job):
         model, count = job.resources.get("gpu_model"), job.resources.get("gpu", 1)
-        if model and "-" in model and GPU_TYPE.fullmatch(model) and "gres" not in job.resources.keys():
+        if model and "-" in model and PLAIN_NAME.fullmatch(model) and "gres" not in job.resources.keys():
             return f" --gpus={model}:{count}"
         return asked_for(job)
 

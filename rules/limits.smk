@@ -74,10 +74,10 @@ def asked_by_followers(jobs):
     Their wildcards are those that such requests follow from; by these alone no step is one that ran out of memory.
     """
     found = {}
-    for name, values in dict.fromkeys((name, tuple(values.items())) for name, values in followers(jobs)):
-        follower, wildcards = workflow.get_rule(name), Wildcards(fromdict=dict(values))
+    for name, values in followers(jobs):
+        follower, wildcards = workflow.get_rule(name), Wildcards(fromdict=values)
         with suppress(WorkflowError):
-            resources = follower.expand_resources(dict(values), InputFiles(), attempt=1, skip_evaluation={"tmpdir"})
+            resources = follower.expand_resources(values, InputFiles(), attempt=1, skip_evaluation={"tmpdir"})
             found.setdefault(name, []).append(asked_of_a_node(resources, cores_of(follower, wildcards)))
     return found
 
@@ -103,20 +103,19 @@ def in_words(request, found):
     return f"{found.words} (the site's {on_gpus if request.gpus else on_others})"
 
 
-def met_by(request):
-    """What keeps SLURM from running a request; None when nothing does or nothing is known."""
-    return obstacle(request, partitions()) if partitions() else None
-
-
 def obstacle_of(job):
     """In words, what keeps SLURM from running a job that is to be submitted; empty when nothing does."""
-    request = None if job.is_group() else asked_by(job)
-    found = request and met_by(request)
+    if job.is_group() or not partitions():
+        return ""
+    request = asked_by(job)
+    found = obstacle(request, partitions())
     return f"it asks for {in_words(request, found)}" if found else ""
 
 
 def never_run(jobs):
     """In words, which of some planned jobs, or of the steps that decisions may lead to, SLURM could never run."""
+    if not partitions():
+        return []
     jobs, planned = list(jobs), {}
     for job in filter(is_submitted, jobs):
         request = asked_by(job)
@@ -132,7 +131,7 @@ def refusals(requests, which):
     """In words, by rule and part of the request, what SLURM could never run."""
     met = {}
     for rule, request in [(rule, one) for rule, asked in requests.items() for one in asked]:
-        if found := met_by(request):
+        if found := obstacle(request, partitions()):
             met.setdefault((rule, found.part), []).append((request, found))
     lines = {}
     for (rule, part), refused in met.items():

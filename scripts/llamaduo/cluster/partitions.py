@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from llamaduo.cluster.queue import TIME, ask, seconds_of
 
 FIELDS = ("%P", "%l", "%c", "%m", "%G", "%f")
-NAME = re.compile(r"[\w.-]+")
+PLAIN_NAME = re.compile(r"[\w.-]+")
+"""A type of GPU or a feature, and no expression of several."""
 IN_PARENTHESES = re.compile(r"\([^)]*\)")
 """After a GRES: the sockets it belongs to, or that there is none."""
 
@@ -127,7 +128,7 @@ def _asked_of_a_node(request: Request) -> dict[str, Aspect]:
         "feature": (
             f"the feature {request.feature}",
             # What is more than a name is left to SLURM.
-            lambda node: request.feature in node.features or not NAME.fullmatch(request.feature),
+            lambda node: request.feature in node.features or not PLAIN_NAME.fullmatch(request.feature),
             lambda nodes: _listed(feature for one in nodes for feature in one.features),
         ),
         "cores": (
