@@ -48,7 +48,8 @@ def settings(section, exclude=frozenset()):
 def uncompared(section, keys):
     """Options for those keys of a section that a rule's param leaves out."""
     values = section.model_dump(mode="json", include=set(keys))
-    return " ".join(f"--settings.{key} {shlex.quote(canonical(values[key]))}" for key in sorted(keys))
+    texts = {key: value if isinstance(value, str) else canonical(value) for key, value in values.items()}
+    return " ".join(f"--settings.{key} {shlex.quote(texts[key])}" for key in sorted(keys))
 
 
 def checks_of_coverage(wildcards, resources):

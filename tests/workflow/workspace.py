@@ -156,7 +156,6 @@ def micro_config(models: Mapping[str, Path], **sections: Any) -> dict[str, Any]:
             "gradient_accumulation": 1,
             "max_length": 256,
             "learning_rate": 1.0e-3,
-            "activation_checkpointing": False,
         },
         "inference": {"samples": 2, "max_new_tokens": 8},
         "judging": {"grades": 2},
