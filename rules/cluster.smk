@@ -7,12 +7,12 @@ import os
 import time
 from contextlib import ExitStack
 
-from llamaduo.canonical import digest
+from llamaduo.storage.canonical import digest
 from llamaduo.cluster.queue import cancel, read_jobs
 from llamaduo.cluster.submitted import MAIN_PROCESS, digest_of_times, is_made, read_ends, read_starts, times_of
 from llamaduo.cluster.submitted import SUBMITTED as SUBMITTED_FILE
 from llamaduo.cluster.submitted import read as read_submitted
-from llamaduo.lease import lease
+from llamaduo.storage.lease import lease
 from snakemake.io import IOFile
 
 # What was sent to the cluster, for the next start.

@@ -4,7 +4,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from llamaduo.cluster.partitions import Request, obstacle, read_partitions
-from llamaduo.errors import ServiceError
+from llamaduo.cli.errors import ServiceError
 from snakemake.common.tbdstring import TBDString
 from snakemake.iocontainers import InputFiles, Wildcards
 

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.program import run
 
 
 def main(
@@ -32,8 +32,8 @@ def main(
         answered: file to write when the step's answers are here, equal to the former
         budget: what all steps of the workflow may spend
     """
-    from llamaduo.files import atomic_path
     from llamaduo.service.batches.asking import wait
+    from llamaduo.storage.files import atomic_path
 
     # After a change to online the step that collects decides what becomes of batches.
     if service.mode == "batch" and (batches / step).exists():

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from llamaduo.cli.program import run
 from llamaduo.config.services import ServiceSettings
-from llamaduo.program import run
 
 
 def main(
@@ -24,14 +24,14 @@ def main(
         service_name: only batches of this service
         step: only batches of the step at this place under state/batches, or below it
     """
+    from llamaduo.cli.errors import InputError
+    from llamaduo.cli.program import existing_file
     from llamaduo.config.root import Config
-    from llamaduo.errors import InputError
-    from llamaduo.files import read_json
-    from llamaduo.program import existing_file
     from llamaduo.service.batches.asking import run_with_provider
     from llamaduo.service.batches.interface import BatchProvider
     from llamaduo.service.batches.records import Batch, Step, steps_below
     from llamaduo.service.batches.review import forget, line
+    from llamaduo.storage.files import read_json
 
     settings = Config.model_validate(
         read_json(existing_file(config, "--config: it is written when the workflow starts"))

@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
-from llamaduo import tables
-from llamaduo.dataset import build_dataset
-from llamaduo.program import run
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.synthesis import POOL
+from llamaduo.cli.program import run
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.synthesis import POOL
+from llamaduo.training.dataset import build_dataset
 
 
 def main(train: Path, volume: int, output: Path, pool: Path | None = None, include_train: bool = True) -> None:

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 DEMO = Path("demo")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path()) -> None:
@@ -12,11 +12,11 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path()) ->
         config: the config that the workflow runs with
         folder: the folder that it runs in
     """
+    from llamaduo.cli.errors import InputError
     from llamaduo.cluster.queue import cancel, read_jobs
     from llamaduo.cluster.submitted import MAIN_PROCESS, SUBMITTED, note_end, read, read_starts
     from llamaduo.config.load import load
-    from llamaduo.errors import InputError
-    from llamaduo.lease import LeaseHeld, lease, record_of
+    from llamaduo.storage.lease import LeaseHeld, lease, record_of
 
     results = folder / load(folder / config).results
     if record_of(results / MAIN_PROCESS).exists():

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(*, decisions: list[Path], output: Path, generator: str | None = None) -> None:
@@ -13,10 +13,10 @@ def main(*, decisions: list[Path], output: Path, generator: str | None = None) -
         output: the verdict, as JSON
         generator: name of the run's generator; needed where the run ended at volume 0, which all generators share
     """
-    from llamaduo.errors import InputError
-    from llamaduo.files import read_json, write_json
-    from llamaduo.program import existing_file
+    from llamaduo.cli.errors import InputError
+    from llamaduo.cli.program import existing_file
     from llamaduo.report.verdict import close_run
+    from llamaduo.storage.files import read_json, write_json
 
     found = []
     for path in decisions:

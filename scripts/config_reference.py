@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 START, END = "<!-- reference: start -->", "<!-- reference: end -->"
 
@@ -15,7 +15,7 @@ def main(schema: Path = Path("config/schema.json"), readme: Path = Path("config/
         readme: the page whose part between the reference's marks is replaced
     """
     from llamaduo.config.reference import json_schema, markdown
-    from llamaduo.files import write_text
+    from llamaduo.storage.files import write_text
 
     write_text(schema, json_schema())
     before, rest = readme.read_text(encoding="utf-8").split(START)

@@ -3,12 +3,12 @@
 import sys
 from pathlib import Path
 
-from llamaduo import tables
+from llamaduo.cli.program import run
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import task_splits
-from llamaduo.program import run
-from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
 
 
 def main(settings: CoverageSettings, categories: list[str], train: Path, test: Path) -> None:

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.program import run
 from llamaduo.config.curation import FILTERS, CurationSettings, FilterName
-from llamaduo.errors import InputError
-from llamaduo.program import run
 
 
 def main(

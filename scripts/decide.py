@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.decision import DecisionSettings
-from llamaduo.program import run
 
 
 def main(
@@ -37,12 +37,12 @@ def main(
         cycle: the cycle's number, from 0
         last: whether no larger volume is left
     """
+    from llamaduo.cli.errors import InputError
+    from llamaduo.cli.program import existing_file
     from llamaduo.decision.decide import Cycle, decide, decide_shortfall
-    from llamaduo.errors import InputError
-    from llamaduo.files import read_json, write_json
-    from llamaduo.program import existing_file
-    from llamaduo.schemas.metrics import METRICS
-    from llamaduo.tables import read_rows
+    from llamaduo.storage.files import read_json, write_json
+    from llamaduo.storage.schemas.metrics import METRICS
+    from llamaduo.storage.tables import read_rows
 
     about = Cycle(task, generator, model, volume, cycle, last)
     if pool_shortfall is not None and metrics is None:

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.models import ModelSettings
-from llamaduo.program import run
 
 
 def main(
@@ -33,10 +33,10 @@ def main(
         verification: JSON file to be written: merged against unmerged logits.
         card: What the card says beside these, as JSON with the keys coverage, generator, judges, simulated, settings.
     """
+    from llamaduo.cli.errors import InputError
+    from llamaduo.cli.program import read_settings
     from llamaduo.deployment.card import CardFacts
     from llamaduo.deployment.deploy import deploy
-    from llamaduo.errors import InputError
-    from llamaduo.program import read_settings
 
     if missing := {"task", "generator", "model"} - set(names):
         raise InputError(f"--names: {', '.join(sorted(missing))} missing; it needs task, generator and model")

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(*, config: Path, results: Path, state: Path, output: Path | None = None) -> None:
@@ -22,8 +22,8 @@ def main(*, config: Path, results: Path, state: Path, output: Path | None = None
     from llamaduo.estimate.privacy import sent
     from llamaduo.estimate.table import text, values
     from llamaduo.estimate.work import estimate
-    from llamaduo.files import write_json, write_text
-    from llamaduo.prompts import load as load_prompts
+    from llamaduo.service.prompts import load as load_prompts
+    from llamaduo.storage.files import write_json, write_text
 
     settings = load(config)
     data = read_data(settings, results)

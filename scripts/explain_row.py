@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from llamaduo.errors import InputError
-from llamaduo.program import run
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.program import run
 
 
 def main(

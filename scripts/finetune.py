@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.program import run
 
 PRESET = TrainingSettings()
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(*, journals: list[Path], show: str | None = None, compact: bool = False) -> None:
@@ -13,8 +13,8 @@ def main(*, journals: list[Path], show: str | None = None, compact: bool = False
         show: beginning of a key, whose request and answer are printed instead
         compact: rewrite each journal with the last answer under each key only, and set lines aside that are no records
     """
-    from llamaduo.errors import InputError
-    from llamaduo.service import journal_report
+    from llamaduo.cli.errors import InputError
+    from llamaduo.service.journal import report as journal_report
 
     found = [file for path in journals for file in (sorted(path.rglob("*.jsonl")) if path.is_dir() else [path])]
     if not found:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.program import run
-from llamaduo.prompts import JudgePrompts
+from llamaduo.service.prompts import JudgePrompts
 
 
 def main(
@@ -42,17 +42,17 @@ def main(
         step: the step's place in that folder
         submitted: only submit what is missing to the vendor's batch API, then write this file
     """
-    from llamaduo.errors import InputError
+    from llamaduo.cli.errors import InputError
     from llamaduo.judging.grades import check_ungraded, graded, requests
     from llamaduo.judging.judgement import Judgement, read
-    from llamaduo.prompts import JUDGE_PLACEHOLDERS, check, for_metrics
-    from llamaduo.schemas.costs import COSTS
-    from llamaduo.schemas.grades import grades_schema
-    from llamaduo.schemas.responses import RESPONSES
+    from llamaduo.service.budget.metering import metered
     from llamaduo.service.interface import Answer
-    from llamaduo.service.metering import metered
+    from llamaduo.service.prompts import JUDGE_PLACEHOLDERS, check, for_metrics
     from llamaduo.service.step import ask_for_step
-    from llamaduo.tables import read_rows, write_rows
+    from llamaduo.storage.schemas.costs import COSTS
+    from llamaduo.storage.schemas.grades import grades_schema
+    from llamaduo.storage.schemas.responses import RESPONSES
+    from llamaduo.storage.tables import read_rows, write_rows
 
     def accept(answer: Answer) -> Judgement:
         return read(answer, settings.metrics)

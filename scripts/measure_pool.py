@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import existing_file, run
 from llamaduo.config.synthesis import SynthesisSettings
-from llamaduo.files import read_json, write_json
-from llamaduo.program import existing_file, run
+from llamaduo.storage.files import read_json, write_json
 from llamaduo.synthesis.measure import measure
 
 

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.decision import MetricsSettings
-from llamaduo.program import run
 
 
 def main(*, grades: list[Path], metrics: list[str], output: Path, settings: MetricsSettings) -> None:
@@ -15,11 +15,11 @@ def main(*, grades: list[Path], metrics: list[str], output: Path, settings: Metr
         output: parquet table of V and C
         settings: how grades become scores, zeta, and the intervals
     """
+    from llamaduo.cli.errors import InputError
     from llamaduo.decision.metrics import by_judge, measure
-    from llamaduo.errors import InputError
-    from llamaduo.schemas.grades import grades_schema
-    from llamaduo.schemas.metrics import METRICS
-    from llamaduo.tables import read_rows, write_rows
+    from llamaduo.storage.schemas.grades import grades_schema
+    from llamaduo.storage.schemas.metrics import METRICS
+    from llamaduo.storage.tables import read_rows, write_rows
 
     tables = {str(path): read_rows(path, grades_schema(metrics)) for path in grades}
     for name, rows in tables.items():

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.budget import BudgetSettings
-from llamaduo.program import run
 
 LONGEST_SAMPLE = 1500
 
@@ -28,11 +28,11 @@ def main(*, config: Path, results: Path, state: Path, budget: BudgetSettings | N
     from llamaduo.estimate.privacy import sent
     from llamaduo.estimate.table import text
     from llamaduo.estimate.work import estimate
-    from llamaduo.files import write_json
-    from llamaduo.prompts import load as load_prompts
-    from llamaduo.schemas.costs import COSTS
-    from llamaduo.schemas.coverage import COVERAGE
-    from llamaduo.tables import read_rows, write_rows
+    from llamaduo.service.prompts import load as load_prompts
+    from llamaduo.storage.files import write_json
+    from llamaduo.storage.schemas.costs import COSTS
+    from llamaduo.storage.schemas.coverage import COVERAGE
+    from llamaduo.storage.tables import read_rows, write_rows
 
     settings, coverage = load(config), results / "coverage"
     prompts = load_prompts(Path(settings.prompts))

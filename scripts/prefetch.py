@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(config: Path, record: Path) -> None:
@@ -16,7 +16,7 @@ def main(config: Path, record: Path) -> None:
         record: where to write which commits are here (JSON)
     """
     from llamaduo.config.load import load
-    from llamaduo.prefetch import prefetch
+    from llamaduo.workflow.prefetch import prefetch
 
     lines = prefetch(load(config), record)
     print("\n".join(lines) or "Nothing to fetch: the config names folders on this machine only.")

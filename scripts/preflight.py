@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(config: Path, services: list[str] | None = None, models: bool = True, coverage: bool = True) -> None:
@@ -15,7 +15,7 @@ def main(config: Path, services: list[str] | None = None, models: bool = True, c
         coverage: whether every row of the coverage dataset must be usable
     """
     from llamaduo.config.load import load
-    from llamaduo.preflight import check, services_used
+    from llamaduo.workflow.preflight import check, services_used
 
     settings = load(config)
     check(settings, services_used(settings) if services is None else services, models, coverage)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 PAGES = ("index.html", "sweep.html")
 """The pages of a results folder, one of which stands for the other where that was not asked for."""
@@ -18,7 +18,7 @@ def main(*, results: Path, config: Path, output: Path, state: Path | None = None
         state: the state folder; calls and tokens are counted from its journals
         table: print the summary to the terminal, with the path of the page that exists, and write nothing
     """
-    from llamaduo.errors import InputError
+    from llamaduo.cli.errors import InputError
     from llamaduo.report.plan import read_plan
 
     plan = read_plan(config)
@@ -33,8 +33,8 @@ def main(*, results: Path, config: Path, output: Path, state: Path | None = None
         pages = [page for page in (output, *(output.with_name(name) for name in PAGES)) if page.is_file()]
         print(f"report: {pages[0]}" if pages else f"report: {output} (not written yet)")
         return
-    from llamaduo.files import write_text
     from llamaduo.report.page import render
+    from llamaduo.storage.files import write_text
 
     write_text(output, render(results, plan, state))
 

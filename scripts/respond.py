@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.program import run
 
 
 def main(
@@ -28,10 +28,10 @@ def main(
         output: the responses, parquet.
         adapter: the folder that finetune.py wrote; without it the model answers as it is.
     """
-    from llamaduo import tables
     from llamaduo.inference.respond import respond, summary
-    from llamaduo.schemas.coverage import COVERAGE
-    from llamaduo.schemas.responses import RESPONSES
+    from llamaduo.storage import tables
+    from llamaduo.storage.schemas.coverage import COVERAGE
+    from llamaduo.storage.schemas.responses import RESPONSES
 
     rows = respond(tables.read_rows(prompts, COVERAGE), model, model_name, adapter, settings, state)
     tables.write_rows(output, rows, RESPONSES)

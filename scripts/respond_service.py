@@ -5,9 +5,9 @@ from typing import Annotated
 
 from pydantic import Field
 
+from llamaduo.cli.program import run
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.program import run
 
 
 def main(
@@ -41,15 +41,15 @@ def main(
         step: the step's place in that folder
         submitted: only submit what is missing to the vendor's batch API, then write this file
     """
-    from llamaduo.errors import InputError
+    from llamaduo.cli.errors import InputError
     from llamaduo.inference.service_responses import requests, responses
-    from llamaduo.schemas.costs import COSTS
-    from llamaduo.schemas.coverage import COVERAGE
-    from llamaduo.schemas.responses import RESPONSES
+    from llamaduo.service.budget.metering import metered
     from llamaduo.service.interface import Answer
-    from llamaduo.service.metering import metered
     from llamaduo.service.step import ask_for_step
-    from llamaduo.tables import read_rows, write_rows
+    from llamaduo.storage.schemas.costs import COSTS
+    from llamaduo.storage.schemas.coverage import COVERAGE
+    from llamaduo.storage.schemas.responses import RESPONSES
+    from llamaduo.storage.tables import read_rows, write_rows
 
     def as_it_is(answer: Answer) -> Answer:
         return answer

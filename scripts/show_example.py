@@ -3,9 +3,9 @@
 import sys
 from pathlib import Path
 
+from llamaduo.cli.program import run
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.program import run
 
 PRESET = TrainingSettings()
 
@@ -19,10 +19,10 @@ def main(*, dataset: Path, model: ModelSettings, settings: TrainingSettings = PR
         settings: The training settings, of which max_length and overlong matter here.
         row: Which row, counted from 0.
     """
-    from llamaduo.chat import load_tokenizer
-    from llamaduo.errors import InputError
-    from llamaduo.schemas.dataset import DATASET
-    from llamaduo.tables import read_rows
+    from llamaduo.cli.errors import InputError
+    from llamaduo.models.chat import load_tokenizer
+    from llamaduo.storage.schemas.dataset import DATASET
+    from llamaduo.storage.tables import read_rows
     from llamaduo.training.examples import check_rows, encode
     from llamaduo.training.mask import check_mask, show_mask
 

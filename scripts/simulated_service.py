@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Literal
 
+from llamaduo.cli.program import run
 from llamaduo.config.simulation import BatchSimulation, Faults, Simulation
-from llamaduo.program import run
 
 
 def main(
@@ -41,8 +41,8 @@ def main(
     import asyncio
     import signal
 
-    from llamaduo.files import write_text
     from llamaduo.simulated.server import serve
+    from llamaduo.storage.files import write_text
 
     def ready(address: str) -> None:
         print(address, flush=True)

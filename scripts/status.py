@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.program import run
+from llamaduo.cli.program import run
 
 
 def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), usage: bool = False) -> None:
@@ -15,10 +15,10 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     """
     import os
 
+    from llamaduo.cli.errors import ServiceError
     from llamaduo.cluster import submitted
     from llamaduo.cluster.queue import read_jobs
     from llamaduo.config.load import load
-    from llamaduo.errors import ServiceError
     from llamaduo.report.plan import make_plan
     from llamaduo.report.reading import Reader
     from llamaduo.report.results import read_results

@@ -3,14 +3,14 @@
 import sys
 from pathlib import Path
 
-from llamaduo import tables
+from llamaduo.cli.program import run
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
-from llamaduo.program import run
-from llamaduo.prompts import GENERATOR_PLACEHOLDERS, PromptText, check
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.synthesis import SYNTHESIS
+from llamaduo.service.prompts import GENERATOR_PLACEHOLDERS, PromptText, check
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.synthesis import SYNTHESIS
 
 
 def main(
@@ -56,9 +56,9 @@ def main(
     check(prompts, GENERATOR_PLACEHOLDERS, "prompts")
     rows = tables.read_rows(train, COVERAGE)
 
-    from llamaduo.schemas.costs import COSTS
-    from llamaduo.service.metering import metered
+    from llamaduo.service.budget.metering import metered
     from llamaduo.service.step import ask_for_step
+    from llamaduo.storage.schemas.costs import COSTS
     from llamaduo.synthesis.answers import read_answer
     from llamaduo.synthesis.chunks import chunk_calls
     from llamaduo.synthesis.seeds import calls

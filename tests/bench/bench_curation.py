@@ -77,7 +77,7 @@ def rapidfuzz_loops(path):
     import pyarrow.parquet as pq
     from rapidfuzz.distance import LCSseq
 
-    from llamaduo.curation.rouge_tokens import RougeTokens
+    from llamaduo.curation.index.rouge_tokens import RougeTokens
 
     texts = RougeTokens(False, 50)(pq.read_table(path).column("instruction").to_pylist())
     rows = [texts[row].tolist() for row in range(len(texts))]

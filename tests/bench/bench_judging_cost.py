@@ -20,9 +20,9 @@ sys.path.insert(0, str(ROOT / "scripts"))
 from llamaduo.config import prices
 from llamaduo.config.services import Generation, Price, ServiceSettings
 from llamaduo.config.simulation import Simulation
-from llamaduo.messages import Message
-from llamaduo.service import cost
+from llamaduo.models.messages import Message
 from llamaduo.service.batches.asking import InBatches
+from llamaduo.service.budget import cost
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Request
 from llamaduo.simulated.answering import FIXED

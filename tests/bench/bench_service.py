@@ -79,10 +79,10 @@ def ours(address: str, calls: int, **settings: object) -> float:
     """Make so many calls through the service layer, and return the seconds that they took."""
     from llamaduo.config.budget import BudgetSettings
     from llamaduo.config.services import Generation, Price, ServiceSettings
-    from llamaduo.messages import Message
+    from llamaduo.models.messages import Message
+    from llamaduo.service.budget.ledger import opened
     from llamaduo.service.client import ask_each
     from llamaduo.service.interface import Request
-    from llamaduo.service.ledger import opened
 
     price = Price(prompt=2.5, completion=10.0)
     described = {"provider": "openai", "model": "m", "simulated": True, "base_url": address, "concurrency": IN_FLIGHT}

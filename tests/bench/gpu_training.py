@@ -27,9 +27,9 @@ import torch
 from real_shapes import SHAPES, build, shape_of
 from training_trials import WARM_UP, Clock, ours, steps_of, tokens_per_second, trl_defaults
 
-from llamaduo.chat import load_tokenizer
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
+from llamaduo.models.chat import load_tokenizer
 from llamaduo.training.batches import learned_tokens, tokens
 from llamaduo.training.examples import Example
 from llamaduo.training.model import start

@@ -8,7 +8,7 @@ from cluster import Cluster, told
 from on_cluster import ADAPTER, OTHER_ADAPTER, OnCluster
 from workspace import Workspace
 
-from llamaduo.canonical import digest_folder
+from llamaduo.storage.canonical import digest_folder
 
 ACCOUNTING = True
 

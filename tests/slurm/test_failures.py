@@ -12,9 +12,9 @@ from cluster import Cluster, told
 from on_cluster import ADAPTER, OTHER_ADAPTER, OnCluster
 from workspace import Workspace
 
-from llamaduo.canonical import digest_folder
 from llamaduo.cluster import submitted
 from llamaduo.cluster.queue import read_jobs
+from llamaduo.storage.canonical import digest_folder
 
 STEP = re.compile(r"continuing from \S*checkpoint-(\d+)")
 

@@ -10,8 +10,8 @@ from cluster import Cluster, told
 from on_cluster import ADAPTER, Job, OnCluster, use_site
 from workspace import NOTHING, Workspace
 
-from llamaduo import tables
-from llamaduo.schemas.metrics import METRICS
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.metrics import METRICS
 
 WITH_GPU = {"finetune", "respond", "respond_untuned"}
 ON_CLUSTER = WITH_GPU | {"read_coverage", "synthesize", "curate", "respond_service", "judge", "deploy_model"}

@@ -13,8 +13,8 @@ from on_cluster import ADAPTER, OnCluster
 from processes import wait_until
 from workspace import Workspace
 
-from llamaduo.canonical import digest_folder
 from llamaduo.cluster.submitted import SUBMITTED
+from llamaduo.storage.canonical import digest_folder
 
 DISK_MEGABYTES = 8
 LIVE = "pending,configuring,running,completing,suspended"

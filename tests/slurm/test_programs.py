@@ -4,7 +4,7 @@ from on_cluster import ADAPTER, OnCluster
 from processes import wait_until
 from workspace import Workspace
 
-from llamaduo.canonical import digest_folder
+from llamaduo.storage.canonical import digest_folder
 
 
 def test_the_status_shows_jobs_and_cancel_ends_them(training_anew: OnCluster, trained: Workspace) -> None:

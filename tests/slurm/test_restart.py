@@ -14,9 +14,9 @@ from processes import wait_until
 from service_process import Service, running_service
 from workspace import NOTHING, Workspace
 
-from llamaduo.canonical import digest_folder
 from llamaduo.cluster import submitted
 from llamaduo.simulated.log import count_served
+from llamaduo.storage.canonical import digest_folder
 
 GRADES = "results/baselines/animals/writer/grades/grader.parquet"
 

@@ -9,7 +9,7 @@ from typing import Any
 from vendor_server import Reaction, Received, VendorServer, vendor_server
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request, Unacceptable
 

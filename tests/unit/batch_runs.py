@@ -13,9 +13,9 @@ from batch_step import CONTENTS, REPLICATES, STEP, as_it_is, in_batches, request
 
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.simulation import Simulation
-from llamaduo.service import identity
 from llamaduo.service.batches.records import Step
 from llamaduo.service.client import ask_all
+from llamaduo.service.journal import identity
 from llamaduo.simulated.log import Served, count_served
 from llamaduo.simulated.server import running
 

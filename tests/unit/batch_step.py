@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.batches.asking import InBatches, wait
 from llamaduo.service.interface import Answer, Request
 

@@ -8,9 +8,9 @@ from rapidfuzz.distance import LCSseq
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
+from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.novelty import NoveltyFilter
 from llamaduo.curation.pairs import Pair
-from llamaduo.curation.rouge_tokens import RougeTokens
 
 REAL_DATA = Path(__file__).resolve().parents[3] / "shared" / "data"
 needs_real_data = pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data for tests is not beside the project")

@@ -7,12 +7,12 @@ from typing import Any
 
 from llamaduo.config.root import Config
 from llamaduo.decision import decide as decision
-from llamaduo.files import write_json
 from llamaduo.report.verdict import close_run
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.tables import write_rows
+from llamaduo.storage.files import write_json
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.tables import write_rows
 
 VOLUMES = [0, 250, 500, 1000, 2000]
 MODELS = {"gemma-2b": 55.0, "mistral-7b": 66.0, "llama-8b": 72.0}

@@ -5,9 +5,9 @@ import asyncio
 from vendor_server import VendorServer
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Answer, Request
-from llamaduo.service.providers import open_provider
+from llamaduo.service.providers.registry import open_provider
 
 OLDER_GEMINI = "google-generativeai"
 PROVIDERS = ["openai", "anthropic", "gemini", OLDER_GEMINI]

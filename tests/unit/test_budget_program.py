@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from test_judging_program import command, prompts, responses, served
 
-from llamaduo.schemas.costs import COSTS
-from llamaduo.tables import read_rows
+from llamaduo.storage.schemas.costs import COSTS
+from llamaduo.storage.tables import read_rows
 
 __all__ = ["prompts", "responses"]  # fixtures
 PRICE = {"prompt": 2.5, "completion": 10.0}

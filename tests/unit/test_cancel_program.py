@@ -6,9 +6,9 @@ from types import ModuleType
 
 import pytest
 
+from llamaduo.cli.errors import InputError
 from llamaduo.cluster.submitted import MAIN_PROCESS
-from llamaduo.errors import InputError
-from llamaduo.lease import lease
+from llamaduo.storage.lease import lease
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -5,7 +5,9 @@ from pathlib import Path
 import pytest
 from tiny_models import build_tiny_tokenizer
 
-from llamaduo.chat import (
+from llamaduo.cli.errors import InputError
+from llamaduo.config.models import ModelSettings
+from llamaduo.models.chat import (
     FAMILIES,
     decode,
     end_of_turn_id,
@@ -15,8 +17,6 @@ from llamaduo.chat import (
     prompt_ids,
     render,
 )
-from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 
 END_OF_TURN = {
     "gemma": "<end_of_turn>",

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import InputError
-from llamaduo.files import read_json
+from llamaduo.cli.errors import InputError
 from llamaduo.report.verdict import close_run
+from llamaduo.storage.files import read_json
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "close_run.py"
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.cluster.queue import ask
-from llamaduo.errors import ServiceError
 
 
 @pytest.fixture

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.cluster.queue import NO_SUCH_JOB, ask, cancel_all_named, read_states
 from llamaduo.cluster.submission import ArrayRefused, Lanes, Submissions
-from llamaduo.errors import ServiceError
 
 CALL = "sbatch --parsable --job-name run-1 --comment rule_judge --wrap='echo done'"
 ARRAY = CALL.replace(" --wrap", " --array=1-2 --wrap")

@@ -10,10 +10,10 @@ import jsonschema
 import pytest
 import yaml
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.load import load, validate
 from llamaduo.config.reference import json_schema, markdown
 from llamaduo.config.root import Config
-from llamaduo.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "config" / "config.yaml"

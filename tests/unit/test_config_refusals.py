@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.load import validate
-from llamaduo.errors import InputError
 
 NOTHING: dict[str, Any] = {"mean": None, "coverage": None}
 

@@ -6,10 +6,10 @@ import sys
 
 import pytest
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.program import read_settings
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.errors import InputError
-from llamaduo.program import read_settings
-from llamaduo.service.keys import find_key, missing_key
+from llamaduo.service.providers.keys import find_key, missing_key
 
 
 def read(**settings: object) -> ServiceSettings:
@@ -218,7 +218,7 @@ def test_a_simulated_service_needs_no_key_and_is_told_none(no_keys: pytest.Monke
 
 def test_the_check_for_keys_loads_no_sdk() -> None:
     sdks = ("openai", "anthropic", "google.genai", "httpx2")
-    check = f"import sys, llamaduo.service.keys; print([name for name in {sdks} if name in sys.modules])"
+    check = f"import sys, llamaduo.service.providers.keys; print([name for name in {sdks} if name in sys.modules])"
     done = subprocess.run(
         [sys.executable, "-c", check], env={"PYTHONPATH": "scripts"}, capture_output=True, text=True, check=True
     )

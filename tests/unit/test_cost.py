@@ -6,12 +6,12 @@ import pytest
 import yaml
 from test_config import small
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config import prices
 from llamaduo.config.load import validate
 from llamaduo.config.services import Generation, Price, ServiceSettings
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
-from llamaduo.service import cost
+from llamaduo.models.messages import Message
+from llamaduo.service.budget import cost
 from llamaduo.service.interface import Answer, Request
 
 ROOT = Path(__file__).parents[2]

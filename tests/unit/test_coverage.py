@@ -10,13 +10,13 @@ import pytest
 from coverage_files import Rows, no_robots_row, no_robots_rows, write_file
 from pydantic import ValidationError
 
-from llamaduo import tables
 from llamaduo.config.coverage import CoverageSettings, TaskSettings
 from llamaduo.coverage.check import check
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import Splits, task_splits
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.text import normalised
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.text import normalised
 
 ROOT = Path(__file__).parents[2]
 REAL_DATA = ROOT.parent / "shared" / "data" / "coverage"

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 from coverage_files import no_robots_row, no_robots_rows, write_file
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.check import check
-from llamaduo.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.curation import FILTERS, CurationSettings
 from llamaduo.curation.curate import curate
-from llamaduo.errors import InputError
 
 SETTINGS = CurationSettings()
 

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from llamaduo.config.curation import DecontaminationSettings
 from llamaduo.curation.decontamination import DecontaminationFilter
+from llamaduo.curation.index.rouge_tokens import RougeTokens
+from llamaduo.curation.index.word_hashes import WordHashes
 from llamaduo.curation.pairs import Pair
-from llamaduo.curation.rouge_tokens import RougeTokens
-from llamaduo.curation.word_hashes import WordHashes
 
 TEST = [
     Pair(

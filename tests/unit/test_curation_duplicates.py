@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llamaduo.config.curation import MinHashSettings
-from llamaduo.curation import minhash_kernels
 from llamaduo.curation.exact import ExactFilter
-from llamaduo.curation.lsh_index import CompiledLshIndex
-from llamaduo.curation.minhash import MinHashFilter
+from llamaduo.curation.index import minhash_kernels
+from llamaduo.curation.index.lsh_index import CompiledLshIndex
+from llamaduo.curation.index.minhash import MinHashFilter
+from llamaduo.curation.index.plain_lsh_index import PlainLshIndex, empty_sketch, jaccard
+from llamaduo.curation.index.word_hashes import WordHashes, ngram_hashes
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.plain_lsh_index import PlainLshIndex, empty_sketch, jaccard
-from llamaduo.curation.word_hashes import WordHashes, ngram_hashes
 
 both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
 

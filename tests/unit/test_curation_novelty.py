@@ -17,13 +17,13 @@ from curation_oracles import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llamaduo.curation.lcs import lcs_length, positions, rouge_l
+from llamaduo.curation.index.lcs import lcs_length, positions, rouge_l
+from llamaduo.curation.index.plain_rouge_index import LARGEST_COUNT, PlainRougeIndex
+from llamaduo.curation.index.rouge_kernels import ELEMENT_BITS, element_hash
+from llamaduo.curation.index.rouge_tokens import RougeTokens
+from llamaduo.curation.index.token_numbers import TokenTexts
 from llamaduo.curation.novelty import NoveltyFilter, rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.plain_rouge_index import LARGEST_COUNT, PlainRougeIndex
-from llamaduo.curation.rouge_kernels import ELEMENT_BITS, element_hash
-from llamaduo.curation.rouge_tokens import RougeTokens
-from llamaduo.curation.token_numbers import TokenTexts
 
 THRESHOLDS = (0.5, 0.7, 0.9)
 both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])

@@ -19,8 +19,8 @@ from llamaduo.curation.curate import curate
 from llamaduo.curation.curate_files import curate_files
 from llamaduo.curation.diversity import Diversity
 from llamaduo.curation.explain import Files, explain, nearest
+from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.pairs import Pair
-from llamaduo.curation.rouge_tokens import RougeTokens
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SETTINGS = CurationSettings.model_validate(

@@ -10,11 +10,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from llamaduo import tables
+from llamaduo.cli.errors import InputError
 from llamaduo.curation.pair_files import read_pair_files
-from llamaduo.errors import InputError
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.synthesis import POOL, REJECTED, SYNTHESIS
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.synthesis import POOL, REJECTED, SYNTHESIS
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "curate.py"
 

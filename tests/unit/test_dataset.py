@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from coverage_files import Rows, no_robots_rows
 
-from llamaduo import tables
-from llamaduo.dataset import build_dataset
-from llamaduo.errors import InputError
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.synthesis import POOL
+from llamaduo.cli.errors import InputError
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.synthesis import POOL
+from llamaduo.training.dataset import build_dataset
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,9 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.decision import DecisionSettings, Epsilon
 from llamaduo.decision.decide import Cycle, decide, decide_shortfall
-from llamaduo.errors import InputError
 
 METRICS = ("similarity", "precision")
 ABSOLUTE = {"mean": 80, "coverage": 60}

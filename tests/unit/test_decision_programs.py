@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.files import read_json, write_json
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.storage.files import read_json, write_json
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 RUN = ["--task", "coding", "--generator", "gpt-4o", "--model", "gemma", "--volume", "1000", "--cycle", "1"]

@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 import yaml
 
-from llamaduo import tables
-from llamaduo.chat import FAMILIES, example_ids, load_tokenizer
+from llamaduo.cli.errors import InputError
 from llamaduo.config.load import load, validate
 from llamaduo.config.models import ModelSettings
 from llamaduo.coverage.check import check
 from llamaduo.demo import build, own_coverage, tickets
 from llamaduo.demo.tiny_models import Family, TinyModel
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
-from llamaduo.schemas.coverage import COVERAGE
+from llamaduo.models.chat import FAMILIES, example_ids, load_tokenizer
+from llamaduo.models.messages import Message
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
 
 ROOT = Path(__file__).parents[2]
 ARCHITECTURES = {"gemma": "GemmaForCausalLM", "mistral": "MistralForCausalLM", "llama": "LlamaForCausalLM"}

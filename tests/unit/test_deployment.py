@@ -8,16 +8,16 @@ import pytest
 import training_runs
 from tiny_models import build_tiny_model
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.deployment.card import CardFacts
 from llamaduo.deployment.deploy import deploy
 from llamaduo.deployment.merge import compare
-from llamaduo.errors import InputError
-from llamaduo.files import write_json
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.tables import write_rows
+from llamaduo.storage.files import write_json
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.tables import write_rows
 
 
 def coverage(prefix: str) -> list[dict[str, Any]]:
@@ -67,7 +67,7 @@ def artifacts(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def train(artifacts: Path, model: ModelSettings, method: str, folder: Path) -> Path:
-    settings = {"method": method, "max_steps": 6, "learning_rate": 1e-2, "activation_checkpointing": False}
+    settings = {"method": method, "max_steps": 6, "learning_rate": 1e-2}
     training_runs.train(folder, artifacts / "dataset.parquet", model, settings)
     return folder / "adapter"
 

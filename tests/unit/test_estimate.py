@@ -8,11 +8,11 @@ import pytest
 from coverage_files import no_robots_rows
 from test_config import PRESET, small
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.load import load, validate
 from llamaduo.config.root import Config
 from llamaduo.config.services import Price
-from llamaduo.errors import InputError
 from llamaduo.estimate.calls import CallSize, call_sizes
 from llamaduo.estimate.data import read_data
 from llamaduo.estimate.measured import read_measured, read_sizes
@@ -22,11 +22,11 @@ from llamaduo.estimate.privacy import sent
 from llamaduo.estimate.steps import BYTES_LOOKED_AT, AskingStep, answers_held, step_estimate
 from llamaduo.estimate.table import added, text
 from llamaduo.estimate.work import Work, estimate
-from llamaduo.prompts import load as load_prompts
-from llamaduo.schemas.costs import COSTS
-from llamaduo.service.journal import answers_in
+from llamaduo.service.journal.journal import answers_in
+from llamaduo.service.prompts import load as load_prompts
 from llamaduo.simulated.log import count_served
-from llamaduo.tables import write_rows
+from llamaduo.storage.schemas.costs import COSTS
+from llamaduo.storage.tables import write_rows
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = load_prompts(ROOT / "config" / "prompts.toml")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.files import atomic_folder, write_json, write_text
+from llamaduo.storage.files import atomic_folder, write_json, write_text
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.fingerprint import LEFT_OUT, PACKAGE, SCRIPTS, fingerprint, imported_modules, is_left_out
+from llamaduo.workflow.fingerprint import LEFT_OUT, PACKAGE, SCRIPTS, fingerprint, imported_modules, is_left_out
 
 PROGRAM = '''"""Count words."""
 
@@ -27,7 +27,7 @@ def main(text: Path) -> None:
 WORDS = '''"""What a word is."""
 
 from llamaduo.letters import is_letter
-from llamaduo.progress import show
+from llamaduo.cli.progress import show
 
 
 def count(text: str) -> int:
@@ -48,7 +48,8 @@ def scripts(tmp_path: Path) -> Path:
         "llamaduo/alphabet.py": "SIZE = 26\n",
         "llamaduo/tables/__init__.py": "",
         "llamaduo/tables/parquet.py": "def write(number):\n    print(number)\n",
-        "llamaduo/progress.py": "from llamaduo.bars import bar\n\n\ndef show():\n    bar()\n",
+        "llamaduo/cli/progress.py": "from llamaduo.bars import bar\n\n\ndef show():\n    bar()\n",
+        "llamaduo/cli/__init__.py": "",
         "llamaduo/bars.py": "def bar():\n    print('...')\n",
         "llamaduo/unused.py": "VALUE = 1\n",
     }
@@ -110,7 +111,7 @@ def test_code_counts_also_where_others_or_a_function_import_it(scripts: Path, fi
 @pytest.mark.parametrize(
     ("file", "old", "new"),
     [
-        ("llamaduo/progress.py", "bar()\n", "bar(), bar()\n"),
+        ("llamaduo/cli/progress.py", "bar()\n", "bar(), bar()\n"),
         ("llamaduo/bars.py", "'...'", "'***'"),
         ("llamaduo/unused.py", "1", "2"),
     ],
@@ -129,7 +130,13 @@ def test_a_name_imported_from_a_package_may_be_a_module(scripts: Path) -> None:
     (scripts / "count.py").write_text("from llamaduo.tables import parquet as table\nfrom llamaduo import letters\n")
 
     assert set(imported_modules("count.py", scripts)) == {
-        *("llamaduo", "llamaduo.tables", "llamaduo.tables.parquet", "llamaduo.letters", "llamaduo.alphabet")
+        *(
+            "llamaduo",
+            "llamaduo.tables",
+            "llamaduo.tables.parquet",
+            "llamaduo.letters",
+            "llamaduo.alphabet",
+        )
     }
 
 
@@ -140,7 +147,10 @@ def remembered_in(scripts: Path) -> Path:
 
 def in_another_process(scripts: Path) -> str:
     """The fingerprint as the next start finds it, with what this one has remembered on disk."""
-    code = f"from llamaduo.fingerprint import fingerprint, Path; print(fingerprint('count.py', Path({str(scripts)!r})))"
+    code = (
+        "from llamaduo.workflow.fingerprint import fingerprint, Path; "
+        f"print(fingerprint('count.py', Path({str(scripts)!r})))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=True
     )
@@ -214,7 +224,7 @@ def test_what_config_modules_import_is_left_out_too() -> None:
     for name, path in modules_of_package().items():
         if name.startswith("llamaduo.config."):
             # These two only check the config and describe it.
-            others = set(imported_by(path)) - {"llamaduo.errors", "llamaduo.program"}
+            others = set(imported_by(path)) - {"llamaduo.cli.errors", "llamaduo.cli.program"}
             assert all(other.startswith("llamaduo.config") for other in others), (name, others)
 
 
@@ -237,7 +247,7 @@ STAGES = ("coverage", "synthesis", "curation", "training", "inference", "judging
         ("synthesize.py", {"synthesis"}),
         ("curate.py", {"curation"}),
         ("measure_pool.py", {"synthesis"}),
-        ("build_dataset.py", set()),
+        ("build_dataset.py", {"training"}),
         ("finetune.py", {"training"}),
         ("respond.py", {"inference"}),
         ("respond_service.py", {"inference"}),
@@ -260,18 +270,26 @@ def test_only_a_programs_own_stage_counts_for_it(program: str, stages: set[str])
 def test_grades_depend_on_the_judging_modules_and_not_on_how_a_call_is_carried() -> None:
     counted = set(imported_modules("judge.py"))
 
-    assert {"llamaduo.judging.grades", "llamaduo.judging.judgement", "llamaduo.prompts", "llamaduo.tables"} <= counted
+    assert {
+        "llamaduo.judging.grades",
+        "llamaduo.judging.judgement",
+        "llamaduo.service.prompts",
+        "llamaduo.storage.tables",
+    } <= counted
     assert not any(part in name for name in counted for part in ("config", "simulated", "weights", "chat"))
     # What decides which recorded answers a step is given counts, and how a vendor is spoken to does not.
     assert {name for name in counted if name.startswith("llamaduo.service.")} == {
         f"llamaduo.service.{module}"
-        for module in ("asking", "client", "identity", "interface", "journal", "metering", "step")
+        for module in (
+            *("asking", "budget", "budget.metering", "client", "interface", "journal", "journal.identity"),
+            *("journal.journal", "prompts", "step"),
+        )
     }
 
 
 def test_training_and_inference_share_how_a_conversation_is_put_to_a_model() -> None:
     for program in ("finetune.py", "respond.py", "deploy.py"):
-        assert {"llamaduo.chat", "llamaduo.weights"} <= set(imported_modules(program)), program
+        assert {"llamaduo.models.chat", "llamaduo.models.weights"} <= set(imported_modules(program)), program
 
 
 def test_every_program_has_a_fingerprint_of_its_own() -> None:

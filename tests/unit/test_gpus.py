@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo import gpus
-from llamaduo.errors import MachineError
-from llamaduo.gpus import CHECKED, GIVEN, check_gpus
+from llamaduo.cli.errors import MachineError
+from llamaduo.models import gpus
+from llamaduo.models.gpus import CHECKED, GIVEN, check_gpus
 
 VERSION = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01\nGCC version: 9\n"
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 from tiny_models import build_tiny_model
 
-from llamaduo.chat import FAMILIES
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.batches import joining, longest_first, tokens_of
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.sampling import Sampling, draw
 from llamaduo.inference.transformers_engine import TransformersEngine
-from llamaduo.weights import load_base
+from llamaduo.models.chat import FAMILIES
+from llamaduo.models.weights import load_base
 
 SAMPLING = Sampling(temperature=0.8)
 STOP = frozenset(range(8, 40))  # many, so that random models end some of their responses early

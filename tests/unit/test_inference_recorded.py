@@ -13,7 +13,7 @@ from tiny_models import build_tiny_model
 from llamaduo.config.models import ModelSettings
 from llamaduo.inference import cache, recorded, transformers_engine
 from llamaduo.inference.engine import Generated
-from llamaduo.weights import load_base
+from llamaduo.models.weights import load_base
 
 Work = Callable[[], torch.Tensor]
 FAMILIES = ("gemma", "llama", "mistral", "chatml")

@@ -13,15 +13,15 @@ from typing import Any
 import pytest
 from tiny_models import build_tiny_model
 
-from llamaduo import tables
+from llamaduo.cli.errors import InputError
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.respond import load_engine, respond, summary
-from llamaduo.lease import LeaseHeld, lease
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.tables import Row
+from llamaduo.storage import tables
+from llamaduo.storage.lease import LeaseHeld, lease
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.tables import Row
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "respond.py"
 SETTINGS = InferenceSettings(samples=2, max_new_tokens=12, temperature=1.0, batch_tokens=400)
@@ -139,7 +139,7 @@ def test_an_adapter_is_a_model_of_its_own(answer: Answer, base: Path, tmp_path: 
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from llamaduo.weights import load_base
+    from llamaduo.models.weights import load_base
 
     torch.manual_seed(0)
     lora = LoraConfig(r=4, target_modules=["q_proj", "v_proj"], init_lora_weights=False, task_type="CAUSAL_LM")

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.respond import load_engine
 from llamaduo.inference.vllm_engine import (

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.lease import LeaseHeld, record_of
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.service.interface import Answer
-from llamaduo.service.journal import Entry, open_journal
+from llamaduo.service.journal.journal import Entry, open_journal
+from llamaduo.storage.lease import LeaseHeld, record_of
 
 
 def answer(text: str) -> Answer:
@@ -216,7 +216,7 @@ WRITER = """
 import asyncio, sys
 from pathlib import Path
 from llamaduo.service.interface import Answer
-from llamaduo.service.journal import open_journal
+from llamaduo.service.journal.journal import open_journal
 
 async def write(journal):
     for number in range(100000):

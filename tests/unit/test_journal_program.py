@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.lease import lease
-from llamaduo.service.journal import open_journal
+from llamaduo.service.journal.journal import open_journal
+from llamaduo.storage.lease import lease
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "journal.py"
 

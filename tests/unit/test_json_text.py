@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llamaduo.json_text import parse, whole_items
+from llamaduo.storage.json_text import parse, whole_items
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.config.judging import JudgingSettings
 from llamaduo.config.services import JudgeGeneration
-from llamaduo.errors import ServiceError
 from llamaduo.judging.grades import check_ungraded, graded, requests
 from llamaduo.judging.judgement import Judgement, read
 from llamaduo.judging.question import answer_schema, question
-from llamaduo.prompts import JudgePrompts
 from llamaduo.service.interface import Answer, Outcome, Unacceptable
+from llamaduo.service.prompts import JudgePrompts
 
 METRICS = ["similarity", "precision"]
 PROMPTS = JudgePrompts(

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.prompts import load
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.responses import RESPONSES
+from llamaduo.service.prompts import load
 from llamaduo.simulated.log import read_log
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 METRICS = ["similarity", "precision"]

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import InputError
-from llamaduo.lease import LeaseHeld, lease, record_of
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.lease import LeaseHeld, lease, record_of
 
 HOLDER = """
 import sys, time
 from pathlib import Path
-from llamaduo.lease import lease
+from llamaduo.storage.lease import lease
 
 with lease(Path(sys.argv[1]), "the journal"):
     print("held", flush=True)
@@ -28,7 +28,7 @@ with lease(Path(sys.argv[1]), "the journal"):
 CONTENDER = """
 import os, sys, time
 from pathlib import Path
-from llamaduo.lease import LeaseHeld, lease
+from llamaduo.storage.lease import LeaseHeld, lease
 
 path = Path(sys.argv[1])
 while time.time() < float(sys.argv[2]):

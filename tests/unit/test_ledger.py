@@ -10,8 +10,8 @@ import pytest
 
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import Price, ServiceSettings
+from llamaduo.service.budget.ledger import Ledger, opened
 from llamaduo.service.interface import BudgetReached
-from llamaduo.service.ledger import Ledger, opened
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 SERVICE = ServiceSettings(provider="openai", model="gpt-4o")
@@ -25,7 +25,7 @@ from pathlib import Path
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.interface import BudgetReached
-from llamaduo.service.ledger import Ledger
+from llamaduo.service.budget.ledger import Ledger
 journal, settings, kill = Path(sys.argv[1]), BudgetSettings.model_validate_json(sys.argv[2]), int(sys.argv[3])
 ledger = Ledger(settings, journal, ServiceSettings(provider="openai", model=journal.stem))
 journal.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.logs import MOST_BYTES, last_lines
+from llamaduo.cli.logs import MOST_BYTES, last_lines
 
 
 def test_what_progress_bars_overwrote_is_left_out(tmp_path: Path) -> None:

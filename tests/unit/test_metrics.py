@@ -8,9 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.decision import MetricsSettings
 from llamaduo.decision.metrics import by_judge, interval, measure, score
-from llamaduo.errors import InputError
 
 FEW = MetricsSettings(bootstrap_samples=400)
 

@@ -13,7 +13,7 @@ from training_runs import write_dataset
 
 from llamaduo.config.models import ModelSettings
 from llamaduo.inference import transformers_engine
-from llamaduo.weights import load_with_adapter
+from llamaduo.models.weights import load_with_adapter
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine has no GPU")
 

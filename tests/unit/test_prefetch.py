@@ -14,11 +14,11 @@ from hub_server import COMMIT, TOKEN, Hosted, Hub, hub
 from huggingface_hub.errors import HfHubHTTPError
 from tiny_models import build_tiny_model
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.config.load import load
 from llamaduo.config.root import Config
-from llamaduo.errors import ServiceError
-from llamaduo.hub import Repository, explained
-from llamaduo.prefetch import is_prefetched
+from llamaduo.models.hub import Repository, explained
+from llamaduo.workflow.prefetch import is_prefetched
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 NOWHERE = "http://127.0.0.1:9"  # the discard port: nothing listens there

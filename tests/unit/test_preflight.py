@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.root import Config
-from llamaduo.errors import InputError
-from llamaduo.preflight import check, check_model, services_used
-from llamaduo.service.keys import COMMON_KEY_VARIABLE
+from llamaduo.service.providers.keys import COMMON_KEY_VARIABLE
+from llamaduo.workflow.preflight import check, check_model, services_used
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "preflight.py"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", COMMON_KEY_VARIABLE)

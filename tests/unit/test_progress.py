@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from llamaduo import progress
-from llamaduo.progress import Progress
+from llamaduo.cli import progress
+from llamaduo.cli.progress import Progress
 
 
 def test_a_line_at_the_start_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:

@@ -4,8 +4,17 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import InputError
-from llamaduo.prompts import JUDGE_PLACEHOLDERS, JudgePrompts, PromptText, check, for_metrics, load, render, tagged
+from llamaduo.cli.errors import InputError
+from llamaduo.service.prompts import (
+    JUDGE_PLACEHOLDERS,
+    JudgePrompts,
+    PromptText,
+    check,
+    for_metrics,
+    load,
+    render,
+    tagged,
+)
 
 SHIPPED = Path(__file__).parents[2] / "config" / "prompts.toml"
 

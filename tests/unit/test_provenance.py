@@ -4,7 +4,7 @@ import json
 import subprocess
 from pathlib import Path
 
-from llamaduo.provenance import PACKAGES, commit, record_start
+from llamaduo.workflow.provenance import PACKAGES, commit, record_start
 
 
 def test_each_start_adds_one_line(tmp_path: Path) -> None:

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 from report_results import HOSTILE, ResultsFolder, config
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.root import Config
-from llamaduo.errors import InputError
-from llamaduo.files import read_json, write_json
 from llamaduo.report.calls import read_calls
 from llamaduo.report.examples import read_examples
 from llamaduo.report.plan import make_plan, read_plan
@@ -17,6 +16,7 @@ from llamaduo.report.pools import read_pools
 from llamaduo.report.reading import Reader
 from llamaduo.report.results import read_results
 from llamaduo.report.runs import Run
+from llamaduo.storage.files import read_json, write_json
 
 
 @pytest.fixture

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.config.services import BaselineGeneration
-from llamaduo.errors import ServiceError
 from llamaduo.inference.service_responses import requests, responses
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.responses import RESPONSES
 from llamaduo.service.interface import Answer, Outcome
 from llamaduo.simulated.log import read_log
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.tables import read_rows, write_rows
 
 ROOT = Path(__file__).parents[2]
 

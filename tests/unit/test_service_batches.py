@@ -26,14 +26,14 @@ from batch_step import CONTENTS, REPLICATES, STEP, as_it_is, in_batches, request
 from gateway import gateway
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.service import identity
 from llamaduo.service.batches.asking import ONLINE_CALLS, InBatches
 from llamaduo.service.batches.planning import grouped
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Unacceptable
+from llamaduo.service.journal import identity
 
 # The way of an answer
 

@@ -4,8 +4,8 @@ import asyncio
 
 import pytest
 
-from llamaduo.service import breaker as module
-from llamaduo.service.breaker import FAILURES_IN_A_ROW, Breaker, Down
+from llamaduo.service.pacing import breaker as module
+from llamaduo.service.pacing.breaker import FAILURES_IN_A_ROW, Breaker, Down
 
 
 @pytest.fixture(autouse=True)

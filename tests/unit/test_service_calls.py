@@ -14,11 +14,11 @@ from asking import answering_server, ask, completion, lines, question, service_a
 from vendor_server import Reaction, Received, VendorServer
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
-from llamaduo.service import identity
+from llamaduo.models.messages import Message
 from llamaduo.service.client import ask_all, ask_each
-from llamaduo.service.identity import Spelling
 from llamaduo.service.interface import Outcome, Request
+from llamaduo.service.journal import identity
+from llamaduo.service.journal.identity import Spelling
 
 
 @pytest.fixture
@@ -185,7 +185,7 @@ def test_a_request_repeated_while_it_is_in_flight_is_asked_once(server: VendorSe
 @pytest.mark.parametrize("simulated", [True, False])
 @pytest.mark.parametrize("structured", [True, False])
 def test_the_fast_spelling_of_a_record_is_the_canonical_one(simulated: bool, structured: bool) -> None:
-    from llamaduo.canonical import canonical
+    from llamaduo.storage.canonical import canonical
 
     service = ServiceSettings.model_validate(
         {
@@ -214,7 +214,7 @@ CLIENT = """
 import sys
 from pathlib import Path
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.program import run
+from llamaduo.cli.program import run
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Request
 

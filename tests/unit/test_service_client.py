@@ -13,11 +13,11 @@ import pytest
 from asking import MOST_TOKENS, answering_server, ask, echo, lines, question, service_at, whole
 from vendor_server import Reaction, Received, VendorServer, vendor_server
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError
-from llamaduo.lease import LeaseHeld, lease
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Unacceptable
+from llamaduo.storage.lease import LeaseHeld, lease
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}}
 

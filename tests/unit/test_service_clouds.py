@@ -12,13 +12,13 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.config.simulation import Simulation
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Rejected, Request, Transient
-from llamaduo.service.keys import missing_key
-from llamaduo.service.providers import open_provider
+from llamaduo.service.providers.keys import missing_key
+from llamaduo.service.providers.registry import open_provider
 from llamaduo.simulated.server import running
 
 REQUEST = Request((Message(role="user", content="Hello?"),), None, Generation())

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.config.simulation import Faults, Simulation
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Request
-from llamaduo.service.providers import open_provider
+from llamaduo.service.providers.registry import open_provider
 from llamaduo.simulated.log import read_log
 from llamaduo.simulated.server import running
 

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 
 import pytest
 
-from llamaduo.service import rate_headers
-from llamaduo.service.limits import Limits
-from llamaduo.service.rate_headers import Told
+from llamaduo.service.pacing import rate_headers
+from llamaduo.service.pacing.limits import Limits
+from llamaduo.service.pacing.rate_headers import Told
 
 OPENAI = {
     "x-ratelimit-limit-requests": "500",

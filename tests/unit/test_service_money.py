@@ -8,8 +8,8 @@ import pytest
 from asking import answering_server, ask, completion, lines, question
 from vendor_server import Reaction, VendorServer
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.services import Price
-from llamaduo.errors import InputError
 from llamaduo.service.interface import BudgetReached
 
 PRICE = Price(prompt=1.0, completion=2.0)

@@ -9,8 +9,8 @@ import pytest
 from asking import answering_server, ask, completion, echo, lines, question
 from vendor_server import Reaction, Received, VendorServer
 
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.service import breaker, retry
+from llamaduo.cli.errors import InputError, ServiceError
+from llamaduo.service.pacing import breaker, retry
 
 
 @pytest.fixture

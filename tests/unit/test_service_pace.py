@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from llamaduo.service.pace import JITTER_SECONDS, MINUTE, Pace
+from llamaduo.service.pacing.pace import JITTER_SECONDS, MINUTE, Pace
 
 WORK_SECONDS = 1e-4
 

@@ -7,11 +7,11 @@ import pytest
 
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.config.simulation import Simulation
-from llamaduo.messages import Message
-from llamaduo.service.anthropic import body
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Answer, Request
-from llamaduo.service.prompt_cache import CHARACTERS_PER_TOKEN
-from llamaduo.service.providers import open_provider
+from llamaduo.service.providers.anthropic import body
+from llamaduo.service.providers.prompt_cache import CHARACTERS_PER_TOKEN
+from llamaduo.service.providers.registry import open_provider
 from llamaduo.simulated.server import running
 
 LONG = "word " * 2000

@@ -9,10 +9,10 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.config.simulation import Simulation
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Request
 from llamaduo.simulated.server import running

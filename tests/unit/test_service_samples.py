@@ -3,10 +3,10 @@
 import pytest
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
-from llamaduo.service import anthropic, gemini, openai
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Request, Transient
-from llamaduo.service.samples import divided
+from llamaduo.service.providers import anthropic, gemini, openai
+from llamaduo.service.providers.samples import divided
 
 REQUEST = Request((Message(role="user", content="Hello?"),), None, Generation())
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from llamaduo.config.services import Generation, ServiceSettings
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request
 

@@ -7,7 +7,7 @@ from itertools import islice
 import pytest
 
 from llamaduo.demo import tickets
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.simulated.comparison import common_subsequence, precision, similarity
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.roles import respond

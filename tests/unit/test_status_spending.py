@@ -11,13 +11,13 @@ from llamaduo.config.root import Config
 from llamaduo.config.services import ServiceSettings
 from llamaduo.report.plan import RunName
 from llamaduo.report.reading import Reader
-from llamaduo.schemas.costs import COSTS
 from llamaduo.service.batches.records import Call, Facts, Step
-from llamaduo.service.claims import read_claims
-from llamaduo.service.ledger import Ledger
+from llamaduo.service.budget.claims import read_claims
+from llamaduo.service.budget.ledger import Ledger
 from llamaduo.status.budget import budget_lines
 from llamaduo.status.spending import Spending, of_run, read_spent, spending_table
-from llamaduo.tables import write_rows
+from llamaduo.storage.schemas.costs import COSTS
+from llamaduo.storage.tables import write_rows
 
 STATUS = Path(__file__).parents[2] / "scripts" / "status.py"
 PRICE = {"prompt": 2.5, "completion": 10.0}

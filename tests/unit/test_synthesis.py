@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 from coverage_files import Rows, no_robots_rows
 
-from llamaduo import tables
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.simulation import Faults, Simulation
 from llamaduo.config.synthesis import SynthesisSettings
-from llamaduo.prompts import load
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.synthesis import SYNTHESIS
 from llamaduo.service.client import ask_all
+from llamaduo.service.prompts import load
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.synthesis import SYNTHESIS
 from llamaduo.synthesis.answers import read_answer
 from llamaduo.synthesis.chunks import chunk_calls
 from llamaduo.synthesis.measure import measure

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from coverage_files import no_robots_row
 
-from llamaduo.messages import Message
-from llamaduo.prompts import PromptText
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Answer, Outcome, StopReason, Unacceptable
+from llamaduo.service.prompts import PromptText
 from llamaduo.synthesis.answers import Pair, Written, read_answer
 from llamaduo.synthesis.prompt import generator_turns
 from llamaduo.synthesis.seeds import Call

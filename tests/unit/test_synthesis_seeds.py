@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 from coverage_files import Rows, no_robots_row, no_robots_rows
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 from llamaduo.synthesis.seeds import Call, calls
 
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.errors import InputError
-from llamaduo.files import read_json, write_json
-from llamaduo.lease import LeaseHeld
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.files import read_json, write_json
+from llamaduo.storage.lease import LeaseHeld
 from llamaduo.training.continuation import (
     advance,
     begin,

@@ -16,12 +16,12 @@ import training_runs
 from tiny_models import build_tiny_model
 from training_runs import write_dataset
 
-from llamaduo.canonical import digest_folder
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.schemas.training import TRAINING
-from llamaduo.tables import read_rows
+from llamaduo.storage.canonical import digest_folder
+from llamaduo.storage.schemas.training import TRAINING
+from llamaduo.storage.tables import read_rows
 from llamaduo.training.continuation import (
     UNFINISHED_STATUS,
     begin,

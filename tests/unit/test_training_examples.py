@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from tiny_models import build_tiny_tokenizer
 
-from llamaduo.chat import decode, end_of_turn_id, load_tokenizer, prompt_ids
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
+from llamaduo.models.chat import decode, end_of_turn_id, load_tokenizer, prompt_ids
 from llamaduo.training.examples import IGNORED, check_rows, encode, is_held_out, split
 from llamaduo.training.mask import check_mask, show_mask
 

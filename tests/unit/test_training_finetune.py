@@ -16,17 +16,17 @@ from safetensors.torch import load_file, save_file
 from tiny_models import build_tiny_model
 from training_runs import write_dataset
 
-from llamaduo.canonical import digest_folder
-from llamaduo.chat import load_tokenizer, prompt_ids
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.deployment.merge import merge
-from llamaduo.errors import InputError
-from llamaduo.lease import LeaseHeld, lease
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.tables import read_rows
+from llamaduo.models.chat import load_tokenizer, prompt_ids
+from llamaduo.models.weights import load_causal, load_with_adapter
+from llamaduo.storage.canonical import digest_folder
+from llamaduo.storage.lease import LeaseHeld, lease
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.tables import read_rows
 from llamaduo.training.deadline import Unfinished
 from llamaduo.training.model import start
-from llamaduo.weights import load_causal, load_with_adapter
 
 SETTINGS: dict[str, Any] = {
     "batch_size": 4,
@@ -34,7 +34,6 @@ SETTINGS: dict[str, Any] = {
     "max_steps": 10,
     "learning_rate": 1e-2,
     "validation_share": 0.2,
-    "activation_checkpointing": False,
 }
 FAMILIES = ("gemma", "mistral", "llama", "chatml")  # the last one stands for Qwen 3
 TEAMS = ("billing", "hardware", "shipping")

@@ -8,13 +8,13 @@ import pytest
 import torch
 from tiny_models import build_tiny_model
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.training import HardwareSettings, TrainingSettings
-from llamaduo.errors import InputError
+from llamaduo.models.weights import load_causal
 from llamaduo.training import attention, hardware
 from llamaduo.training.batches import learned_tokens, packed, padded
 from llamaduo.training.examples import IGNORED, Example
 from llamaduo.training.loss import summed_loss
-from llamaduo.weights import load_causal
 
 
 def example(row: int, length: int, completion: int) -> Example:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from tiny_models import build_tiny_model
 
-from llamaduo.weights import load_causal
+from llamaduo.models.weights import load_causal
 
 
 def test_an_evaluation_leaves_4_bit_weights_as_they_are(tmp_path: Path) -> None:

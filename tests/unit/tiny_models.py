@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from llamaduo.chat import FAMILIES
+from llamaduo.models.chat import FAMILIES
 
 WORDS = (
     "The invoice lists a product that we never ordered. team: billing | priority: high\n"

@@ -8,9 +8,9 @@ from typing import Any
 
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.training import TRAINING
-from llamaduo.tables import read_rows, write_rows
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.training import TRAINING
+from llamaduo.storage.tables import read_rows, write_rows
 from llamaduo.training.finetune import finetune
 
 PROGRAM = Path(__file__).parents[2] / "scripts/finetune.py"

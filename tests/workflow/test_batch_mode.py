@@ -4,13 +4,13 @@ from pathlib import Path
 
 from workspace import Workspace, jobs_in
 
-from llamaduo import tables
 from llamaduo.config.simulation import BatchSimulation, Simulation
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.schemas.synthesis import SYNTHESIS
 from llamaduo.simulated.log import count_served
 from llamaduo.simulated.server import running
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.schemas.synthesis import SYNTHESIS
 
 CYCLE = "runs/animals/coverage/llama/volume-0"
 TABLES = {

@@ -15,11 +15,11 @@ from typing import Any
 
 from workspace import REPOSITORY, clean_environment
 
-from llamaduo import tables
-from llamaduo.prompts import load
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.responses import RESPONSES
+from llamaduo.service.prompts import load
 from llamaduo.simulated.log import SERVED, count_served, read_log
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.responses import RESPONSES
 
 ROWS, GRADES, CONCURRENCY = 500, 2, 8
 METRICS = ["similarity", "precision"]

@@ -21,16 +21,16 @@ import pyarrow as pa
 import pytest
 from workspace import REPOSITORY, Workspace, clean_environment, jobs_in, pairs
 
-from llamaduo import tables
-from llamaduo.canonical import digest_folder
-from llamaduo.prompts import load
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.schemas.synthesis import SYNTHESIS
-from llamaduo.schemas.training import TRAINING
+from llamaduo.service.prompts import load
 from llamaduo.simulated.log import count_served
+from llamaduo.storage import tables
+from llamaduo.storage.canonical import digest_folder
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.schemas.synthesis import SYNTHESIS
+from llamaduo.storage.schemas.training import TRAINING
 
 CALLS, CONCURRENCY, LATENCY_SECONDS = 40, 4, 0.2
 KILLED_AFTER = 10  # calls, of 40

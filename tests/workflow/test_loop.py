@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from workspace import NOTHING, Workspace
 
-from llamaduo import tables
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.schemas.synthesis import POOL, REJECTED, SYNTHESIS
-from llamaduo.schemas.training import TRAINING
+from llamaduo.storage import tables
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.schemas.synthesis import POOL, REJECTED, SYNTHESIS
+from llamaduo.storage.schemas.training import TRAINING
 
 CYCLE = "runs/animals/writer/gemma/volume-12"
 

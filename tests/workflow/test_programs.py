@@ -12,15 +12,15 @@ import yaml
 from workspace import REPOSITORY, clean_environment, micro_config, pairs
 
 from llamaduo.config.load import validate
-from llamaduo.files import read_json
-from llamaduo.prompts import load
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.schemas.synthesis import SYNTHESIS
-from llamaduo.tables import read_rows
+from llamaduo.service.prompts import load
+from llamaduo.storage.files import read_json
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.schemas.synthesis import SYNTHESIS
+from llamaduo.storage.tables import read_rows
 
 SCRIPTS = REPOSITORY / "scripts"
 PROGRAMS = sorted(path.name for path in SCRIPTS.glob("*.py"))

@@ -81,7 +81,7 @@ def test_a_function_of_the_judging_package_reruns_grades(finished: Workspace) ->
 
 
 def test_a_progress_message_reruns_nothing(finished: Workspace) -> None:
-    finished.edit("scripts/llamaduo/progress.py", '"stopped"', '"interrupted"')
+    finished.edit("scripts/llamaduo/cli/progress.py", '"stopped"', '"interrupted"')
 
     assert finished.plan("sweep") == {}
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from llamaduo.errors import ServiceError
+from llamaduo.cli.errors import ServiceError
 
 PAUSE_SECONDS = 5
 ANSWER_SECONDS = 60

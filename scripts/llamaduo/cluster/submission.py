@@ -12,8 +12,8 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.cluster.queue import MAY_PASS, read_jobs
-from llamaduo.errors import ServiceError
 
 WORKERS = 2
 """Threads that submit to one partition, as many as the plugin has for all."""

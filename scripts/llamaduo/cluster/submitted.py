@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llamaduo.canonical import digest
+from llamaduo.storage.canonical import digest
 
 SUBMITTED = Path("settings/submitted.jsonl")
 """The file, in the results folder."""

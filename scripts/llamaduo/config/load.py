@@ -6,10 +6,10 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.program import describe
 from llamaduo.config import prices
 from llamaduo.config.root import Config
-from llamaduo.errors import InputError
-from llamaduo.program import describe
 
 WORKFLOW = Path(__file__).parents[3]
 """The folder of the Snakefile, when this is run from a clone."""

@@ -6,10 +6,10 @@ from pathlib import Path
 import yaml
 from pydantic import ValidationError
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.program import describe
 from llamaduo.config.base import Section
 from llamaduo.config.services import Price, ServiceSettings
-from llamaduo.errors import InputError
-from llamaduo.program import describe
 
 
 class Prices(Section):

@@ -2,10 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import task_splits
-from llamaduo.errors import InputError
 
 
 def check(settings: CoverageSettings, tasks: Mapping[str, Sequence[str]]) -> None:

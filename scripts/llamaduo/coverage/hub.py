@@ -1,9 +1,9 @@
 """A coverage dataset from the Hugging Face Hub."""
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.rows import SourceRow
-from llamaduo.errors import InputError
-from llamaduo.hub import PREFETCH, Repository, settled
+from llamaduo.models.hub import PREFETCH, Repository, settled
 
 
 def read_hub(settings: CoverageSettings) -> dict[str, list[SourceRow]]:

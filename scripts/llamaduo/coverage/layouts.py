@@ -5,11 +5,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from llamaduo.canonical import digest
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import ALL_CATEGORIES, CoverageSettings
 from llamaduo.coverage.rows import SourceRow
-from llamaduo.errors import InputError
-from llamaduo.messages import ROLES, Message, last_user
+from llamaduo.models.messages import ROLES, Message, last_user
+from llamaduo.storage.canonical import digest
 
 SAME_ROLE = {"developer": "system"}
 """What OpenAI's newer models call the system turn."""

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 
 PARQUET_MAGIC = b"PAR1"
 

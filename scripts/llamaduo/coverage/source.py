@@ -4,9 +4,9 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.coverage.rows import READERS, SourceRow, read_file
-from llamaduo.errors import InputError
 
 DEFAULT_TEST_SPLIT = "test"
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")

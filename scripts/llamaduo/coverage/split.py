@@ -4,10 +4,10 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Sequence
 
+from llamaduo.cli.errors import InputError
 from llamaduo.coverage.layouts import Example
-from llamaduo.errors import InputError
-from llamaduo.messages import as_text, context
-from llamaduo.text import normalised
+from llamaduo.models.messages import as_text, context
+from llamaduo.storage.text import normalised
 
 
 def prompt_key(example: Example) -> str:

@@ -4,13 +4,13 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.coverage import ALL_CATEGORIES, CoverageSettings
 from llamaduo.coverage.layouts import Example, Layout, with_ids
 from llamaduo.coverage.rows import SourceRow
 from llamaduo.coverage.source import Source
 from llamaduo.coverage.split import divide, without_shared
-from llamaduo.errors import InputError
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 
 @dataclass(frozen=True)

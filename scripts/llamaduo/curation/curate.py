@@ -7,18 +7,18 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.progress import Progress
 from llamaduo.config.curation import FILTERS, CurationSettings, FilterName
 from llamaduo.curation.decisions import Decisions, packed, unpacked
 from llamaduo.curation.decontamination import DecontaminationFilter
 from llamaduo.curation.exact import ExactFilter
-from llamaduo.curation.minhash import MinHashFilter
+from llamaduo.curation.index.minhash import MinHashFilter
+from llamaduo.curation.index.rouge_tokens import RougeTokens
+from llamaduo.curation.index.word_hashes import WordHashes
 from llamaduo.curation.novelty import NoveltyFilter
 from llamaduo.curation.pairs import Filter, Pair, Rejection, read_pair
-from llamaduo.curation.rouge_tokens import RougeTokens
 from llamaduo.curation.rules import RuleFilter
-from llamaduo.curation.word_hashes import WordHashes
-from llamaduo.errors import InputError
-from llamaduo.progress import Progress
 
 Row = Mapping[str, Any]
 

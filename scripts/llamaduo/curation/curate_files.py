@@ -9,15 +9,15 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
-from llamaduo.canonical import digest_file
 from llamaduo.config.curation import CurationSettings, FilterName
 from llamaduo.curation.curate import Curation, is_worth_compiling
 from llamaduo.curation.decisions import Decisions
 from llamaduo.curation.pair_files import PairFiles, read_pair_files
 from llamaduo.curation.pairs import read_pair
 from llamaduo.curation.remembered import Remembered
-from llamaduo.files import write_json
-from llamaduo.fingerprint import fingerprint
+from llamaduo.storage.canonical import digest_file
+from llamaduo.storage.files import write_json
+from llamaduo.workflow.fingerprint import fingerprint
 
 PROGRAM = "curate.py"
 LIBRARIES = ("datasketch", "nltk")

@@ -10,11 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamaduo.config.curation import DecontaminationSettings
+from llamaduo.curation.index.rouge_tokens import RougeTokens
+from llamaduo.curation.index.token_numbers import TokenTexts
+from llamaduo.curation.index.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
 from llamaduo.curation.novelty import rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.rouge_tokens import RougeTokens
-from llamaduo.curation.token_numbers import TokenTexts
-from llamaduo.curation.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
 
 BETWEEN = "\0"
 PARTIAL_WORDS = 2

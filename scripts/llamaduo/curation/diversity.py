@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
+from llamaduo.curation.index.word_hashes import Hashes, WordHashes, ngram_hashes
 from llamaduo.curation.pairs import Pair
-from llamaduo.curation.word_hashes import Hashes, WordHashes, ngram_hashes
 
 NGRAMS = (1, 2, 3)
 OPENING_WORDS = 2

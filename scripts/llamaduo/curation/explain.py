@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from llamaduo.curation.lcs import lcs_length, positions, rouge_l
+from llamaduo.cli.errors import InputError
+from llamaduo.curation.index.lcs import lcs_length, positions, rouge_l
+from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.pair_files import Row, read_pair_files
 from llamaduo.curation.pairs import Pair, read_pair
-from llamaduo.curation.rouge_tokens import RougeTokens
-from llamaduo.errors import InputError
 
 LONGEST_SHOWN = 600
 """Characters of a text that are shown."""

@@ -6,17 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from llamaduo.curation.index.plain_rouge_index import PlainRougeIndex
+from llamaduo.curation.index.rouge_tokens import RougeTokens
+from llamaduo.curation.index.token_numbers import TokenTexts
 from llamaduo.curation.pairs import Pair, Rejection
-from llamaduo.curation.plain_rouge_index import PlainRougeIndex
-from llamaduo.curation.rouge_tokens import RougeTokens
-from llamaduo.curation.token_numbers import TokenTexts
 
 
 def rouge_index(threshold: float, threads: int, compiled: bool) -> Any:
     """An index of texts: compiled, or without any compiling; both find the same."""
     if not compiled:
         return PlainRougeIndex(threshold)
-    from llamaduo.curation.rouge_index import CompiledRougeIndex
+    from llamaduo.curation.index.rouge_index import CompiledRougeIndex
 
     return CompiledRougeIndex(threshold, threads)
 

@@ -10,9 +10,9 @@ from typing import Any, overload
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from llamaduo.cli.errors import InputError
 from llamaduo.curation.pairs import IDENTIFIERS, STOP_REASONS, Rejection
-from llamaduo.errors import InputError
-from llamaduo.files import atomic_path
+from llamaduo.storage.files import atomic_path
 
 Row = dict[str, Any]
 Rows = Sequence[Row]

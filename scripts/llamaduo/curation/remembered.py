@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save_file
 
-from llamaduo.canonical import digest, digest_file
-from llamaduo.files import atomic_path
+from llamaduo.storage.canonical import digest, digest_file
+from llamaduo.storage.files import atomic_path
 
 Arrays = dict[str, NDArray[Any]]
 

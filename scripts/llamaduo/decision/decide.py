@@ -5,9 +5,9 @@ from dataclasses import asdict, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.decision import DecisionSettings, Epsilon, ShareOfService, Threshold
-from llamaduo.errors import InputError
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 Verdict = Literal["converged", "expand", "exhausted"]
 Key = tuple[str, str, float | None, str]

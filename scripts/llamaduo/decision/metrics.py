@@ -12,9 +12,9 @@ from statistics import fmean, median
 import numpy as np
 from numpy.typing import NDArray
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.decision import MetricsSettings
-from llamaduo.errors import InputError
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 WHOLE_RANGE = (0.0, 100.0)
 NUMBERS_AT_ONCE = 5_000_000

@@ -9,13 +9,13 @@ from itertools import islice
 from multiprocessing import get_context
 from pathlib import Path
 
-from llamaduo.canonical import digest, digest_file
+from llamaduo.storage.canonical import digest, digest_file
 from llamaduo.demo import tickets, tiny_models
 from llamaduo.demo.tiny_models import TinyModel
-from llamaduo.files import atomic_folder, read_json, write_json
-from llamaduo.messages import Message
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.tables import Row, write_rows
+from llamaduo.storage.files import atomic_folder, read_json, write_json
+from llamaduo.models.messages import Message
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.tables import Row, write_rows
 
 # One learns more slowly, so that the runs differ in how much data they need.
 BASES = {

@@ -9,16 +9,16 @@ from typing import Any
 
 import yaml
 
-from llamaduo.canonical import digest
+from llamaduo.storage.canonical import digest
 from llamaduo.config.coverage import CoverageSettings
 from llamaduo.config.load import validate
 from llamaduo.coverage.source import read_source
 from llamaduo.coverage.tasks import Splits, task_splits
 from llamaduo.demo.build import conversation, make_base
 from llamaduo.demo.tiny_models import TinyModel
-from llamaduo.errors import InputError
-from llamaduo.files import write_text
-from llamaduo.messages import Message, as_text, context, response
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.files import write_text
+from llamaduo.models.messages import Message, as_text, context, response
 
 BASE = TinyModel("llama", hidden=64, steps=60, batch_size=8)
 MODEL = "llama-tiny"
@@ -83,7 +83,6 @@ def config(source: Path, splits: Splits, base: Path, results: str, state: str) -
             "batch_size": 4,
             "gradient_accumulation": 1,
             "max_length": 192,
-            "activation_checkpointing": False,
         },
         "inference": {"samples": 2, "max_new_tokens": 32},
         "judging": {"grades": 2},

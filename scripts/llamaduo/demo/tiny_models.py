@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -138,9 +138,9 @@ def pretrain(
     """Train all weights on whole conversations in the family's chat format. `folder` holds the tokenizer."""
     import torch
 
-    from llamaduo.chat import example_ids, load_tokenizer
+    from llamaduo.models.chat import example_ids, load_tokenizer
     from llamaduo.config.models import ModelSettings
-    from llamaduo.progress import Progress
+    from llamaduo.cli.progress import Progress
 
     tokenizer = load_tokenizer(ModelSettings(path=str(folder), family=settings.family))
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.01)

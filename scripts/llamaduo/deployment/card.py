@@ -7,7 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict
 
 from llamaduo.deployment.merge import Verification
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 
 class CardFacts(BaseModel):

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from llamaduo.chat import load_tokenizer
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.deployment.card import CardFacts, model_card
 from llamaduo.deployment.merge import merge
-from llamaduo.errors import InputError
-from llamaduo.files import atomic_folder, read_json, write_json, write_text
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.schemas.metrics import METRICS
-from llamaduo.tables import read_rows
+from llamaduo.models.chat import load_tokenizer
+from llamaduo.storage.files import atomic_folder, read_json, write_json, write_text
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.schemas.metrics import METRICS
+from llamaduo.storage.tables import read_rows
 
 COMPARED_PROMPTS = 4
 """Test prompts that merged and unmerged logits are compared on."""

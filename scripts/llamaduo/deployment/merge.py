@@ -5,12 +5,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llamaduo.chat import end_of_turn_ids, prompt_ids
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
+from llamaduo.models.chat import end_of_turn_ids, prompt_ids
+from llamaduo.models.messages import Message
+from llamaduo.models.weights import load_causal, load_with_adapter
 from llamaduo.training.adapter_folder import save_tokenizer, save_weights
-from llamaduo.weights import load_causal, load_with_adapter
 
 if TYPE_CHECKING:
     from torch import Tensor

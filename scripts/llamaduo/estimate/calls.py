@@ -8,11 +8,11 @@ from llamaduo.config.services import Price, ServiceSettings
 from llamaduo.estimate.data import TaskData
 from llamaduo.inference import service_responses
 from llamaduo.judging import grades
-from llamaduo.messages import as_text, context, response
-from llamaduo.prompts import Prompts, for_metrics
-from llamaduo.service import prompt_cache
-from llamaduo.service.cost import dollars, prompt_tokens_expected
+from llamaduo.models.messages import as_text, context, response
+from llamaduo.service.budget.cost import dollars, prompt_tokens_expected
 from llamaduo.service.interface import Answer, Request
+from llamaduo.service.prompts import Prompts, for_metrics
+from llamaduo.service.providers import prompt_cache
 from llamaduo.synthesis.seeds import calls
 from llamaduo.synthesis.synthesize import requests as synthesis_requests
 

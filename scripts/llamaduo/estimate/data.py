@@ -8,10 +8,10 @@ from llamaduo.config.estimate import EstimateSettings
 from llamaduo.config.root import Config
 from llamaduo.coverage.source import Source, read_source
 from llamaduo.coverage.tasks import task_splits
-from llamaduo.messages import Message
-from llamaduo.schemas.coverage import COVERAGE
-from llamaduo.service.cost import CHARACTERS_PER_TOKEN, prompt_tokens_expected
-from llamaduo.tables import Row, read_rows
+from llamaduo.models.messages import Message
+from llamaduo.service.budget.cost import CHARACTERS_PER_TOKEN, prompt_tokens_expected
+from llamaduo.storage.schemas.coverage import COVERAGE
+from llamaduo.storage.tables import Row, read_rows
 
 WORD = "word"
 assert len(WORD) == CHARACTERS_PER_TOKEN

@@ -5,10 +5,10 @@ from pathlib import Path
 
 from llamaduo.config.root import Config
 from llamaduo.estimate.calls import CallSize, Sizes
-from llamaduo.files import read_json
-from llamaduo.schemas.costs import COSTS
+from llamaduo.storage.files import read_json
+from llamaduo.storage.schemas.costs import COSTS
+from llamaduo.storage.tables import Row, read_rows
 from llamaduo.synthesis.chunks import capacity
-from llamaduo.tables import Row, read_rows
 
 PILOT = Path("pilot") / "costs.parquet"
 YIELDS = Path("pilot") / "yields.json"

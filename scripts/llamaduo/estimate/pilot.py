@@ -18,17 +18,17 @@ from llamaduo.inference import service_responses
 from llamaduo.inference.service_responses import responses
 from llamaduo.judging import grades
 from llamaduo.judging.judgement import read
-from llamaduo.messages import as_text, context, response
-from llamaduo.prompts import Prompts, for_metrics
+from llamaduo.models.messages import as_text, context, response
+from llamaduo.service.budget.ledger import opened
+from llamaduo.service.budget.metering import metered
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request
-from llamaduo.service.ledger import opened
-from llamaduo.service.metering import metered
+from llamaduo.service.prompts import Prompts, for_metrics
+from llamaduo.storage.tables import Row
 from llamaduo.synthesis.answers import read_answer
 from llamaduo.synthesis.seeds import calls
 from llamaduo.synthesis.synthesize import requests as synthesis_requests
 from llamaduo.synthesis.synthesize import rows as synthesis_rows
-from llamaduo.tables import Row
 
 PAIRS, GRADES = 50, 20
 """What is asked of every generator of a task, and of every judge."""

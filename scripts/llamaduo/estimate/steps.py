@@ -10,7 +10,7 @@ from llamaduo.estimate.calls import Sizes, call_sizes
 from llamaduo.estimate.data import TaskData, read_data
 from llamaduo.estimate.measured import read_sizes
 from llamaduo.estimate.work import Line, Stage, asked, grades_of_subject, own_responses
-from llamaduo.prompts import Prompts
+from llamaduo.service.prompts import Prompts
 from llamaduo.synthesis.chunks import chunk_calls
 
 STAGES: dict[str, Stage] = {"generator": "synthesis", "judge": "judging", "baseline": "service's responses"}

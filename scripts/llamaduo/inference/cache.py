@@ -11,7 +11,7 @@ import torch
 from transformers import Cache, DynamicCache
 from transformers.cache_utils import DynamicLayer, DynamicSlidingWindowLayer
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 
 ROOM = 64
 """Columns that are made at a time, at least; more for wider batches, so that few copies are made. GPU kernels want a

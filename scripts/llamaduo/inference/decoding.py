@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 from llamaduo.inference.cache import arrange, new_cache
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.recorded import FixedStep, Recording

@@ -8,7 +8,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 
 
 class Sample(BaseModel):

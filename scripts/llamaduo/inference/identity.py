@@ -3,11 +3,11 @@
 import re
 from pathlib import Path
 
-from llamaduo.canonical import digest, digest_file
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
-from llamaduo.files import read_json
-from llamaduo.weights import base_folder, model_folder
+from llamaduo.models.weights import base_folder, model_folder
+from llamaduo.storage.canonical import digest, digest_file
+from llamaduo.storage.files import read_json
 
 # Where a model was loaded or saved from, and by which version: no part of what it computes.
 PROVENANCE = ("_name_or_path", "base_model_name_or_path", "revision", "transformers_version", "peft_version")

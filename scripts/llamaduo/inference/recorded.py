@@ -14,7 +14,7 @@ import torch
 from transformers import DynamicCache
 from transformers.cache_utils import DynamicLayer
 
-from llamaduo.out_of_memory import is_out_of_memory
+from llamaduo.models.out_of_memory import is_out_of_memory
 
 log = logging.getLogger(__name__)
 

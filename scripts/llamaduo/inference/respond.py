@@ -10,18 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamaduo.canonical import digest
-from llamaduo.chat import decode, end_of_turn_ids, load_tokenizer, prompt_ids
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.progress import Progress
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.engine import Engine, Query
 from llamaduo.inference.finished import FinishedSamples, Sample
 from llamaduo.inference.identity import model_sha
-from llamaduo.lease import lease
-from llamaduo.messages import as_text, context, response
-from llamaduo.progress import Progress
-from llamaduo.tables import Row
+from llamaduo.models.chat import decode, end_of_turn_ids, load_tokenizer, prompt_ids
+from llamaduo.models.messages import as_text, context, response
+from llamaduo.storage.canonical import digest
+from llamaduo.storage.lease import lease
+from llamaduo.storage.tables import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer

@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.config.services import Generation
-from llamaduo.errors import ServiceError
-from llamaduo.messages import as_text, context, response
+from llamaduo.models.messages import as_text, context, response
 from llamaduo.service.interface import Answer, Outcome, Request
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 
 def requests(prompts: Sequence[Row], samples: int, generation: Generation) -> list[Request]:

@@ -13,17 +13,17 @@ from typing import Any
 
 import torch
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.batches import joining, longest_first, tokens_of
 from llamaduo.inference.cache import check_attention
 from llamaduo.inference.decoding import Batch, Row
 from llamaduo.inference.engine import Generated, Query
 from llamaduo.inference.recorded import Recording, recorder_for
 from llamaduo.inference.sampling import Sampling
-from llamaduo.out_of_memory import free_memory, is_out_of_memory
-from llamaduo.weights import load_with_adapter
+from llamaduo.models.out_of_memory import free_memory, is_out_of_memory
+from llamaduo.models.weights import load_with_adapter
 
 log = logging.getLogger(__name__)
 

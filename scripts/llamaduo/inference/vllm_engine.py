@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.models import ModelSettings
-from llamaduo.errors import InputError
 from llamaduo.inference.engine import FinishReason, Generated, Query
-from llamaduo.weights import base_folder, model_folder
+from llamaduo.models.weights import base_folder, model_folder
 
 ENVIRONMENT = "rules/envs/vllm.yaml"
 RANKS = (8, 16, 32, 64, 128, 256, 320, 512)

@@ -8,14 +8,14 @@ from collections import Counter
 from collections.abc import Sequence
 from statistics import fmean
 
+from llamaduo.cli.errors import ServiceError
 from llamaduo.config.judging import MOST_GRADES, JudgingSettings
 from llamaduo.config.services import Generation
-from llamaduo.errors import ServiceError
 from llamaduo.judging.judgement import Judgement
 from llamaduo.judging.question import answer_schema, question
-from llamaduo.prompts import JudgePrompts
 from llamaduo.service.interface import Outcome, Request
-from llamaduo.tables import Row
+from llamaduo.service.prompts import JudgePrompts
+from llamaduo.storage.tables import Row
 
 PROBLEMS_SHOWN = 3
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from llamaduo.json_text import parse
 from llamaduo.service.interface import Answer, Unacceptable
-from llamaduo.text import storable
+from llamaduo.storage.json_text import parse
+from llamaduo.storage.text import storable
 
 
 class MetricGrade(BaseModel):

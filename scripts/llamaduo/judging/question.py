@@ -4,8 +4,8 @@ import json
 from collections.abc import Sequence
 from typing import Any
 
-from llamaduo.messages import Message
-from llamaduo.prompts import JudgePrompts, render, tagged
+from llamaduo.models.messages import Message
+from llamaduo.service.prompts import JudgePrompts, render, tagged
 
 MATERIAL = ("instruction", "reference", "response")
 """The tags around what is to be graded."""

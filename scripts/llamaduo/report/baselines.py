@@ -6,7 +6,7 @@ from typing import Literal
 from llamaduo.report.plan import Plan
 from llamaduo.report.reading import Reader
 from llamaduo.report.scores import Score, from_metrics
-from llamaduo.schemas.metrics import METRICS
+from llamaduo.storage.schemas.metrics import METRICS
 
 Kind = Literal["service", "untuned"]
 

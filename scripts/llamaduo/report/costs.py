@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from llamaduo.config.root import WITHOUT_GENERATOR
 from llamaduo.report.reading import Reader
-from llamaduo.schemas.costs import COSTS
+from llamaduo.storage.schemas.costs import COSTS
 
 FOLDERS = ("synthesis", "judging", "baselines")
 """The tables of costs by what was paid for, in the order of the report."""

@@ -9,7 +9,7 @@ from llamaduo.config.root import WITHOUT_GENERATOR
 from llamaduo.report.plan import RunName
 from llamaduo.report.reading import Reader
 from llamaduo.report.scores import Score, from_decision, from_metrics
-from llamaduo.schemas.metrics import METRICS
+from llamaduo.storage.schemas.metrics import METRICS
 
 
 @dataclass(frozen=True)

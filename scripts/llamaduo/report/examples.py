@@ -7,9 +7,9 @@ from typing import Any
 from llamaduo.report.plan import Plan, RunName
 from llamaduo.report.reading import Reader
 from llamaduo.report.runs import Run
-from llamaduo.schemas.grades import grades_schema
-from llamaduo.schemas.responses import RESPONSES
-from llamaduo.tables import Row
+from llamaduo.storage.schemas.grades import grades_schema
+from llamaduo.storage.schemas.responses import RESPONSES
+from llamaduo.storage.tables import Row
 
 LONGEST = 700
 """Characters of a text that are shown."""

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.decision import DecisionSettings
 from llamaduo.config.load import validate
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.root import Config
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError
-from llamaduo.files import read_json
+from llamaduo.storage.files import read_json
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from llamaduo.errors import InputError
-from llamaduo.files import read_json
-from llamaduo.tables import Row, read_rows
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.files import read_json
+from llamaduo.storage.tables import Row, read_rows
 
 
 @dataclass

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
 
-from llamaduo.tables import Row
+from llamaduo.storage.tables import Row
 
 ALL_JUDGES = "mean"
 """What stands for the judge where a criterion is about the mean over the judges."""

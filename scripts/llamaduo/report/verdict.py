@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.root import WITHOUT_GENERATOR
-from llamaduo.errors import InputError
 
 Decision = Mapping[str, Any]
 

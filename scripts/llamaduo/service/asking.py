@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Generic, Protocol, TypeVar
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.identity import Spelling
 from llamaduo.service.interface import Answer, Outcome, Request, Unacceptable
-from llamaduo.service.journal import Entry, Index, Journal
+from llamaduo.service.journal.identity import Spelling
+from llamaduo.service.journal.journal import Entry, Index, Journal
 
 T = TypeVar("T")
 

@@ -6,12 +6,12 @@ from contextlib import suppress
 from functools import partial
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service import cost
-from llamaduo.service.breaker import Admission, Breaker, Down
-from llamaduo.service.fast_http import WHEN_SENT
+from llamaduo.service.budget import cost
 from llamaduo.service.interface import Answer, Budget, BudgetReached, Provider, Rejected, Request, Transient
-from llamaduo.service.limits import LONGEST_REST_SECONDS, Limits, Turn
-from llamaduo.service.retry import full_jitter
+from llamaduo.service.pacing.breaker import Admission, Breaker, Down
+from llamaduo.service.pacing.limits import LONGEST_REST_SECONDS, Limits, Turn
+from llamaduo.service.pacing.retry import full_jitter
+from llamaduo.service.providers.fast_http import WHEN_SENT
 
 FIRST_ESTIMATE = 1.25
 """How many times the expected tokens a prompt is held to have, until answers have told more."""

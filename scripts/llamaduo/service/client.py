@@ -8,14 +8,14 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+from llamaduo.cli.errors import InputError, ServiceError
+from llamaduo.cli.progress import Progress
 from llamaduo.config.services import SIMULATED, ServiceSettings
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.progress import Progress
 from llamaduo.service.asking import Asking, families
 from llamaduo.service.calls import Calls, Stopped, Unavailable
 from llamaduo.service.interface import Answer, Budget, BudgetReached, Outcome, Provider, Rejected, Request
-from llamaduo.service.journal import open_earlier, open_journal
-from llamaduo.service.providers import open_provider
+from llamaduo.service.journal.journal import open_earlier, open_journal
+from llamaduo.service.providers.registry import open_provider
 
 T = TypeVar("T")
 

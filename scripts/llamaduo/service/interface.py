@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Literal, Protocol, TypeVar
 
 from llamaduo.config.services import Generation
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 
 T = TypeVar("T")
 

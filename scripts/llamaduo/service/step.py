@@ -7,9 +7,9 @@ from typing import TypeVar
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.asking import InBatches
+from llamaduo.service.budget.ledger import opened
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request
-from llamaduo.service.ledger import opened
 
 T = TypeVar("T")
 

@@ -5,14 +5,14 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
-from llamaduo.canonical import canonical
 from llamaduo.config.simulation import Simulation
-from llamaduo.messages import as_text
+from llamaduo.models.messages import as_text
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.faults import answer_fault, break_json
 from llamaduo.simulated.prompt_cache import Use
 from llamaduo.simulated.reply import Reply, count_tokens, cut
 from llamaduo.simulated.roles import respond
+from llamaduo.storage.canonical import canonical
 
 FIXED = "This is the fixed answer of a simulated service."
 

@@ -3,7 +3,7 @@
 import random
 
 from llamaduo.demo import tickets
-from llamaduo.messages import last_user
+from llamaduo.models.messages import last_user
 from llamaduo.simulated.conversation import Conversation
 
 RIGHT = 0.97

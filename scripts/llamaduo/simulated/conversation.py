@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
-from llamaduo.canonical import digest
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
+from llamaduo.storage.canonical import digest
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import random
 from typing import Literal
 
-from llamaduo.canonical import digest
 from llamaduo.config.simulation import Faults
 from llamaduo.simulated.conversation import Conversation
+from llamaduo.storage.canonical import digest
 
 Fault = Literal[
     "rate_limit",

@@ -4,10 +4,10 @@ import json
 import random
 from collections.abc import Callable
 
-from llamaduo.canonical import digest
 from llamaduo.simulated import comparison
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.sections import JudgePrompt
+from llamaduo.storage.canonical import digest
 
 METRICS: dict[str, Callable[[str, str], float]] = {
     "similarity": comparison.similarity,

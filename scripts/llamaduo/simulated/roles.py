@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from llamaduo.messages import last_user
+from llamaduo.models.messages import last_user
 from llamaduo.simulated import assistant, generator, judge, sections
 from llamaduo.simulated.conversation import Conversation
 

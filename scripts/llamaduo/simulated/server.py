@@ -12,7 +12,6 @@ from typing import Any
 
 from aiohttp import web
 
-from llamaduo.canonical import digest
 from llamaduo.config.simulation import Simulation
 from llamaduo.simulated.allowance import Allowance
 from llamaduo.simulated.answering import Answered, answer
@@ -30,6 +29,7 @@ from llamaduo.simulated.protocols.anthropic import (
 from llamaduo.simulated.protocols.gemini import GeminiProtocol, GeminiVertexProtocol
 from llamaduo.simulated.protocols.interface import BadRequest, Problem, Refusal, WireProtocol
 from llamaduo.simulated.protocols.openai import AzureProtocol, OpenAIProtocol
+from llamaduo.storage.canonical import digest
 
 LOOPBACK = "127.0.0.1"
 REPLICATE_HEADER = "x-llamaduo-replicate"

@@ -6,7 +6,7 @@ from pathlib import Path
 from llamaduo.config.root import Config
 from llamaduo.estimate.table import money
 from llamaduo.service.batches.records import steps_below
-from llamaduo.service.claims import Claim, read_claims
+from llamaduo.service.budget.claims import Claim, read_claims
 
 
 def budget_lines(config: Config) -> list[str]:

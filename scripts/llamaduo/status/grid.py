@@ -5,8 +5,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from llamaduo.cli.logs import last_lines
 from llamaduo.config.root import WITHOUT_GENERATOR
-from llamaduo.logs import last_lines
 from llamaduo.report.results import Results
 from llamaduo.report.runs import Run
 from llamaduo.report.scores import Criterion

@@ -16,7 +16,7 @@ from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.estimate.table import money
 from llamaduo.report.plan import RunName
 from llamaduo.report.reading import Reader
-from llamaduo.schemas.costs import COSTS
+from llamaduo.storage.schemas.costs import COSTS
 
 OF_RUNS, POOL, VOLUME_0, BASELINES = "grades of the runs above", "pool", "grades of volume 0", "baselines"
 OTHERS = "runs that are not in the config"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from llamaduo.cluster.queue import ClusterJob
 from llamaduo.cluster.submitted import Submitted
-from llamaduo.files import read_json
+from llamaduo.storage.files import read_json
 
 
 @dataclass(frozen=True)

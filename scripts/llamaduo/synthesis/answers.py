@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llamaduo.json_text import parse, whole_items
 from llamaduo.service.interface import Answer, Unacceptable
-from llamaduo.text import storable
+from llamaduo.storage.json_text import parse, whole_items
+from llamaduo.storage.text import storable
 
 ANSWERED = ("stop", "other")
 """Stop reasons of answers that are whole; the others are final as they are, asking again would cost the same."""

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Any
 
-from llamaduo.messages import Message, as_text, response
-from llamaduo.prompts import PromptText, render, tagged
+from llamaduo.models.messages import Message, as_text, response
+from llamaduo.service.prompts import PromptText, render, tagged
 from llamaduo.synthesis.seeds import SeedRow
 
 TAGS = ("seed", "system", "earlier_turns", "instruction", "response", "topic", "count")

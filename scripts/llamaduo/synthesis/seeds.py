@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from llamaduo.canonical import canonical
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
+from llamaduo.cli.errors import InputError
+from llamaduo.models.messages import Message
+from llamaduo.storage.canonical import canonical
 
 SeedRow = Mapping[str, Any]
 

@@ -4,14 +4,14 @@ from collections.abc import Sequence
 
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
-from llamaduo.messages import Message
-from llamaduo.prompts import PromptText
+from llamaduo.models.messages import Message
 from llamaduo.service.interface import Outcome, Request
+from llamaduo.service.prompts import PromptText
+from llamaduo.storage.tables import Row
+from llamaduo.storage.text import storable
 from llamaduo.synthesis.answers import Pair, Written
 from llamaduo.synthesis.prompt import SCHEMA, generator_turns
 from llamaduo.synthesis.seeds import Call, system_turn
-from llamaduo.tables import Row
-from llamaduo.text import storable
 
 
 def requests(

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch.nn.functional import scaled_dot_product_attention
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 from llamaduo.training.batches import packed, padded
 from llamaduo.training.examples import Example
 

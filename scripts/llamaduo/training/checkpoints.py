@@ -7,11 +7,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from llamaduo.canonical import digest, digest_file, digest_folder
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.files import read_json, write_json
-from llamaduo.weights import base_folder
+from llamaduo.models.weights import base_folder
+from llamaduo.storage.canonical import digest, digest_file, digest_folder
+from llamaduo.storage.files import read_json, write_json
 
 COSMETIC = (
     "activation_checkpointing",

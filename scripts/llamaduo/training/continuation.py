@@ -12,10 +12,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from llamaduo.canonical import digest
-from llamaduo.errors import InputError
-from llamaduo.files import read_json, write_json
-from llamaduo.lease import LeaseHeld
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.canonical import digest
+from llamaduo.storage.files import read_json, write_json
+from llamaduo.storage.lease import LeaseHeld
 from llamaduo.training.deadline import Unfinished
 
 UNFINISHED_STATUS = 75

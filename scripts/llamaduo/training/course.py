@@ -9,11 +9,11 @@ from typing import Any
 
 from transformers import TrainerCallback, TrainerControl, TrainerState, TrainingArguments
 
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.progress import Progress
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.files import atomic_folder, write_json
-from llamaduo.lease import Lease
-from llamaduo.progress import Progress
+from llamaduo.storage.files import atomic_folder, write_json
+from llamaduo.storage.lease import Lease
 from llamaduo.training import together
 from llamaduo.training.adapter_folder import save_weights
 from llamaduo.training.checkpoints import KEPT, best_kept, seal

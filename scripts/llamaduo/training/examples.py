@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from llamaduo.chat import example_ids
+from llamaduo.cli.errors import InputError
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.messages import ROLES, Message, as_text, context
-from llamaduo.tables import Row
+from llamaduo.models.chat import example_ids
+from llamaduo.models.messages import ROLES, Message, as_text, context
+from llamaduo.storage.tables import Row
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer

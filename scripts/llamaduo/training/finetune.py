@@ -8,16 +8,16 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from llamaduo.canonical import canonical
-from llamaduo.chat import load_tokenizer
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.files import atomic_folder, write_json
-from llamaduo.lease import Lease, lease
-from llamaduo.schemas.dataset import DATASET
-from llamaduo.schemas.training import TRAINING
-from llamaduo.tables import Row, read_rows, write_rows
+from llamaduo.models.chat import load_tokenizer
+from llamaduo.storage.canonical import canonical
+from llamaduo.storage.files import atomic_folder, write_json
+from llamaduo.storage.lease import Lease, lease
+from llamaduo.storage.schemas.dataset import DATASET
+from llamaduo.storage.schemas.training import TRAINING
+from llamaduo.storage.tables import Row, read_rows, write_rows
 from llamaduo.training.adapter_folder import copy_weights, save_tokenizer, save_weights
 from llamaduo.training.checkpoints import COSMETIC, best_kept, newest_whole, state_key
 from llamaduo.training.continuation import finish, record_of

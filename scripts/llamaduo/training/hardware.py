@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
 from llamaduo.training import attention
 from llamaduo.training.examples import Example
 from llamaduo.training.memory import Footprint

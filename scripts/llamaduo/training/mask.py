@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llamaduo.chat import decode, decoded_response, end_of_turn_id, render
-from llamaduo.errors import InputError
-from llamaduo.messages import Message
+from llamaduo.cli.errors import InputError
+from llamaduo.models.chat import decode, decoded_response, end_of_turn_id, render
+from llamaduo.models.messages import Message
 from llamaduo.training.examples import IGNORED
 
 if TYPE_CHECKING:

@@ -4,8 +4,8 @@ import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from llamaduo.errors import InputError
-from llamaduo.files import read_json, write_json
+from llamaduo.cli.errors import InputError
+from llamaduo.storage.files import read_json, write_json
 
 ENOUGH_FOR_A_GPU = 2048
 """Tokens per pass under which matrix products no longer fill a GPU: recomputing activations then costs less."""

@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.files import read_json
-from llamaduo.weights import load_base, load_causal, preferred_dtype
+from llamaduo.models.weights import load_base, load_causal, preferred_dtype
+from llamaduo.storage.files import read_json
 
 
 def start(model: ModelSettings, settings: TrainingSettings, warm_start: Path | None, sharded: bool = False) -> Any:

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import psutil
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
 from llamaduo.training.continuation import read
 from llamaduo.training.deadline import STARTED, STOPPING_SIGNALS, Unfinished, start_of_job
 
@@ -98,7 +98,7 @@ def is_sharded(model: ModelSettings, settings: TrainingSettings) -> bool:
         return hardware.sharding == "fsdp" and hardware.processes > 1
     import torch
 
-    from llamaduo.weights import base_folder
+    from llamaduo.models.weights import base_folder
 
     if not torch.cuda.is_available():
         return False

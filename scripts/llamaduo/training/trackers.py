@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from llamaduo.errors import InputError
+from llamaduo.cli.errors import InputError
 
 if TYPE_CHECKING:
     from llamaduo.training.trainer import FineTuner

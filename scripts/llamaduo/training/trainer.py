@@ -16,9 +16,9 @@ from torch.nn.parallel import DistributedDataParallel
 from transformers import PrinterCallback, TrainerControl
 from trl import SFTConfig, SFTTrainer
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.training import TrainingSettings
-from llamaduo.errors import InputError
-from llamaduo.out_of_memory import free_memory, is_out_of_memory
+from llamaduo.models.out_of_memory import free_memory, is_out_of_memory
 from llamaduo.training import memory, together
 from llamaduo.training.batches import StepLoader, learned_tokens, packed, padded, tokens
 from llamaduo.training.deadline import Unfinished

@@ -10,11 +10,11 @@ from typing import Any
 import anthropic
 
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service.anthropic import answers, body
 from llamaduo.service.batches.connection import failed_call, json_lines, open_files_http
 from llamaduo.service.batches.interface import Asked, Result, Status
 from llamaduo.service.interface import Request, Transient
-from llamaduo.service.transport import failure, retry_after, unanswered, vendor_message
+from llamaduo.service.providers.anthropic import answers, body
+from llamaduo.service.providers.transport import failure, retry_after, unanswered, vendor_message
 
 PAGE = 100
 STATUS_OF_ERROR = {

@@ -7,12 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
 
-from llamaduo.canonical import digest
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.files import write_json
-from llamaduo.service import identity
 from llamaduo.service.batches.collecting import collect
 from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.planning import grouped, needed
@@ -21,7 +18,10 @@ from llamaduo.service.batches.records import Step
 from llamaduo.service.batches.submitting import Submitter
 from llamaduo.service.batches.watching import Watch, unanswered
 from llamaduo.service.interface import Answer, BudgetReached, Rejected, Request, Transient
-from llamaduo.service.journal import Journal, open_journal
+from llamaduo.service.journal import identity
+from llamaduo.service.journal.journal import Journal, open_journal
+from llamaduo.storage.canonical import digest
+from llamaduo.storage.files import write_json
 
 T = TypeVar("T")
 

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import islice
 
-from llamaduo.canonical import canonical
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.records import Batch, Step
-from llamaduo.service.cost import priced
-from llamaduo.service.journal import Entry, Journal
-from llamaduo.service.ledger import Ledger
+from llamaduo.service.budget.cost import priced
+from llamaduo.service.budget.ledger import Ledger
+from llamaduo.service.journal.journal import Entry, Journal
+from llamaduo.storage.canonical import canonical
 
 AT_ONCE = 1000
 """Answers that go to disk together."""

@@ -9,7 +9,7 @@ import httpx2
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.interface import Result
 from llamaduo.service.interface import Rejected, Transient
-from llamaduo.service.transport import CONNECT_SECONDS, answer_in_error, failure, one_line
+from llamaduo.service.providers.transport import CONNECT_SECONDS, answer_in_error, failure, one_line
 
 FILE_SECONDS = 600.0
 """The longest wait for one part of a file of some hundred megabytes."""

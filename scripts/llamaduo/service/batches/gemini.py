@@ -13,9 +13,9 @@ from google.genai import errors, types
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.connection import FILE_SECONDS, failed_call, json_lines, open_files_http
 from llamaduo.service.batches.interface import Asked, Result, State, Status
-from llamaduo.service.gemini import API_VERSION, answers, body
 from llamaduo.service.interface import Request, Transient
-from llamaduo.service.transport import INCOMPLETE, failure, retry_after, unanswered
+from llamaduo.service.providers.gemini import API_VERSION, answers, body
+from llamaduo.service.providers.transport import INCOMPLETE, failure, retry_after, unanswered
 
 STATES: dict[str, State] = {
     "JOB_STATE_SUCCEEDED": "ended",

@@ -13,8 +13,8 @@ from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.connection import failed_call, json_lines, open_files_http
 from llamaduo.service.batches.interface import Asked, Result, State, Status
 from llamaduo.service.interface import Request, Transient
-from llamaduo.service.openai import answers, body
-from llamaduo.service.transport import failure, one_line, retry_after, unanswered, vendor_message
+from llamaduo.service.providers.openai import answers, body
+from llamaduo.service.providers.transport import failure, one_line, retry_after, unanswered, vendor_message
 
 ENDPOINT: Literal["/v1/chat/completions"] = "/v1/chat/completions"
 NAME = "llamaduo"

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from llamaduo.canonical import digest
 from llamaduo.config.services import ServiceSettings
-from llamaduo.service import identity
 from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.records import Call
 from llamaduo.service.interface import Answer, Request, Unacceptable
-from llamaduo.service.journal import Journal, answers_in
+from llamaduo.service.journal import identity
+from llamaduo.service.journal.journal import Journal, answers_in
+from llamaduo.storage.canonical import digest
 
 BYTES_PER_MEGABYTE = 1_000_000
 

@@ -1,9 +1,9 @@
 """From a service's settings to its vendor's batch API. A further vendor is one module and one line here."""
 
+from llamaduo.cli.errors import InputError
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError
 from llamaduo.service.batches.interface import BatchProvider
-from llamaduo.service.keys import find_key, missing_key
+from llamaduo.service.providers.keys import find_key, missing_key
 
 
 def open_batches(name: str, service: ServiceSettings) -> BatchProvider:

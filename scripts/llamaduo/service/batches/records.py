@@ -15,13 +15,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from llamaduo.canonical import canonical, digest
 from llamaduo.config.services import Generation
-from llamaduo.files import atomic_folder, atomic_path, read_json, write_json
-from llamaduo.lease import LeaseHeld, lease
 from llamaduo.service.batches.interface import Asked, Result, Status
-from llamaduo.service.identity import KEY_LENGTH
 from llamaduo.service.interface import Answer, Request
+from llamaduo.service.journal.identity import KEY_LENGTH
+from llamaduo.storage.canonical import canonical, digest
+from llamaduo.storage.files import atomic_folder, atomic_path, read_json, write_json
+from llamaduo.storage.lease import LeaseHeld, lease
 
 PREFIX = "llamaduo-"
 

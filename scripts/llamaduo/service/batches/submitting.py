@@ -7,16 +7,16 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from llamaduo.canonical import canonical
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.files import atomic_path
 from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.planning import line_of, portions
 from llamaduo.service.batches.records import Batch, Call, Ending, Facts, Step, now, steps_of
-from llamaduo.service.cost import most_dollars
+from llamaduo.service.budget.cost import most_dollars
+from llamaduo.service.budget.ledger import Ledger
 from llamaduo.service.interface import Transient
-from llamaduo.service.ledger import Ledger
+from llamaduo.storage.canonical import canonical
+from llamaduo.storage.files import atomic_path
 
 CLOCKS_APART = timedelta(minutes=5)
 """So far the vendor's clock may be behind ours when batches are told apart by the time of their making."""

@@ -8,16 +8,16 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
+from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import ServiceSettings
-from llamaduo.errors import InputError, ServiceError
-from llamaduo.lease import LeaseHeld, lease
 from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.records import Batch, Call, Ending, Step, now, steps_of
 from llamaduo.service.batches.submitting import Submitter, asked_of
-from llamaduo.service.cost import priced
+from llamaduo.service.budget.cost import priced
+from llamaduo.service.budget.ledger import Ledger
 from llamaduo.service.interface import BudgetReached, Rejected, Transient
-from llamaduo.service.ledger import Ledger
+from llamaduo.storage.lease import LeaseHeld, lease
 
 LINE_SECONDS = 900.0
 """An unchanged state is told again after so long, as a sign of life."""

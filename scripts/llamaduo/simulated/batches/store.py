@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Literal
 
-from llamaduo.canonical import canonical, digest
 from llamaduo.config.simulation import BatchSimulation
 from llamaduo.simulated.protocols.interface import BadRequest
+from llamaduo.storage.canonical import canonical, digest
 
 Body = dict[str, Any]
 Fate = Literal["answered", "expired", "errored", "canceled", "rejected"]

@@ -10,8 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llamaduo.canonical import digest
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation, Prefix
 from llamaduo.simulated.protocols.google_errors import google_error
@@ -28,6 +27,7 @@ from llamaduo.simulated.protocols.interface import (
     with_user,
 )
 from llamaduo.simulated.reply import Reply, count_tokens
+from llamaduo.storage.canonical import digest
 
 VERSION = re.compile(r"\d{4}-\d{2}-\d{2}")
 SIGNATURE = re.compile(

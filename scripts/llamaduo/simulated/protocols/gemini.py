@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.protocols.google_errors import google_error

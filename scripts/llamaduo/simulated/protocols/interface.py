@@ -9,11 +9,11 @@ from typing import Any, Literal, Protocol
 from jsonschema import Draft202012Validator, SchemaError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from llamaduo.canonical import canonical
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.reply import Reply
+from llamaduo.storage.canonical import canonical
 
 Body = dict[str, Any]
 Headers = Mapping[str, str]

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from llamaduo.messages import Message
+from llamaduo.models.messages import Message
 from llamaduo.simulated.allowance import Left
 from llamaduo.simulated.conversation import Conversation
 from llamaduo.simulated.protocols.interface import (

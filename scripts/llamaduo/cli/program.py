@@ -1,0 +1,164 @@
+"""What every program shares: typed options from a function's signature, `--from-config`, errors at the edge."""
+
+import json
+import logging
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from itertools import takewhile
+from pathlib import Path
+from types import UnionType
+from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from jsonargparse import ArgumentParser
+from pydantic import BaseModel, ValidationError
+
+from llamaduo.cli.errors import InputError, MachineError, ServiceError
+from llamaduo.models.gpus import check_gpus
+
+Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def run(main: Callable[..., None], description: str | None) -> None:
+    """Run `main` with options made from its signature and docstring.
+
+    Every option can also be given by `--from-config FILE` (YAML or JSON, the options' names as keys; options on
+    the command line win when they come after it). A user's mistake ends in one line on standard error and exit
+    status 1, wrong options in exit status 2, and neither in a traceback.
+    """
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    parser = ArgumentParser(description=(description or "").strip())
+    parser.add_argument("--from-config", action="config", help="YAML or JSON file with these options' names as keys")
+    parser.add_function_arguments(main)
+    _spell_with_dashes(parser)
+    _take_bare_flags(parser, main)
+    arguments = parser.parse_args(_with_lists(sys.argv[1:], main))
+    try:
+        options = vars(parser.instantiate(arguments))
+    except ValidationError as error:
+        print(f"error: {describe(error, 'options')}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    options.pop("from_config", None)
+    try:
+        check_gpus()
+        main(**options)
+    except (InputError, ServiceError, MachineError) as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        sys.exit(1)
+
+
+def _spell_with_dashes(parser: ArgumentParser) -> None:
+    """Make `--two-words` of the option of a parameter `two_words`; the parameter's own spelling is taken as well."""
+    for action in parser._actions:
+        for option in [option for option in action.option_strings if "_" in option and "." not in option]:
+            spelt = option.replace("_", "-")
+            parser._option_string_actions[spelt] = action
+            action.option_strings = [spelt if one == option else one for one in action.option_strings]
+
+
+def _take_bare_flags(parser: ArgumentParser, main: Callable[..., None]) -> None:
+    """Make `--flag` alone mean `--flag true`."""
+    flags = {name for name, hint in get_type_hints(main).items() if hint is bool}
+    for action in parser._actions:
+        if action.dest in flags:
+            action.nargs, action.const = "?", True
+
+
+def _with_lists(arguments: Sequence[str], main: Callable[..., None]) -> list[str]:
+    """The arguments with the values of list options, `--files A B C`, as the JSON list that the parser takes."""
+    hints = get_type_hints(main)
+    lists = {f"--{name.replace('_', '-')}" for name, hint in hints.items() if _is_list_of_words(hint)}
+    found, rest = [], list(arguments)
+    while rest:
+        found.append(rest.pop(0))
+        if found[-1].replace("_", "-") in lists:
+            values = list(takewhile(lambda value: not value.startswith("--"), rest))
+            rest = rest[len(values) :]
+            is_json = len(values) == 1 and values[0].startswith("[")
+            found.append(values[0] if is_json else json.dumps(values))
+    return found
+
+
+def _is_list_of_words(hint: object) -> bool:
+    return any(one in (list[Path], list[str]) for one in (hint, *get_args(hint)))
+
+
+def read_settings(text: str, model: type[Settings], name: str) -> Settings:
+    """`text`, a JSON object given as the option `name`, as settings of the given model."""
+    try:
+        return model.model_validate(json.loads(text))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{name}: not JSON: {error}") from error
+    except ValidationError as error:
+        raise InputError(describe(error, name, model)) from error
+
+
+def describe(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
+    """One line per wrong key: where it stands, what is wrong with it, and what was found there.
+
+    `model`, where it is given, is what was validated: an unknown key is then told together with the known ones.
+    """
+    lines = []
+    for problem in error.errors(include_url=False):
+        key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        message = problem["msg"].removeprefix("Value error, ")
+        found = problem.get("input")
+        shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {found!r})"
+        if problem["type"] == "missing":
+            message = "required key is missing"
+        elif problem["type"] == "extra_forbidden":
+            message = "unknown key" + _instead(str(problem["loc"][-1]), _known_keys(model, problem["loc"][:-1]))
+        lines.append(f"{where}: {key}: {message}{shown}")
+    return "\n".join(lines)
+
+
+def _instead(key: str, known: Sequence[str]) -> str:
+    """What may have been meant by a key: the known one that is most alike, or all."""
+    alike = get_close_matches(key, known, n=1)
+    if alike:
+        return f"; did you mean {alike[0]!r}?"
+    return f"; known are {', '.join(known)}" if known else ""
+
+
+def _known_keys(model: type[BaseModel] | None, place: Sequence[str | int]) -> list[str]:
+    """The keys of the section at a place in a model; empty when there is no telling."""
+    hints: list[Any] = [model]
+    for part in place:
+        # A part that leads nowhere only says which of several kinds of value was tried.
+        hints = [inner for hint in hints for inner in _inside(hint, part, model)] or hints
+    return [key for hint in hints if _is_model(hint) for key in hint.model_fields]
+
+
+def _inside(hint: Any, part: str | int, model: type[BaseModel] | None) -> list[Any]:
+    """The types that a value of type `hint` may have under a key or an index."""
+    if _is_model(hint):
+        field = hint.model_fields.get(str(part))
+        if field is None:
+            return []
+        if field.annotation == dict[str, Any] and model is not None and str(part) in model.model_fields:
+            return _kinds(model.model_fields[str(part)].annotation)  # changes to the section of the same name
+        return _kinds(field.annotation)
+    inner = get_args(hint)[-1:] if get_origin(hint) in (dict, list, tuple) else ()
+    return [kind for each in inner for kind in _kinds(each)]
+
+
+def _kinds(hint: Any) -> list[Any]:
+    """The alternatives that a type is a union of, without annotations."""
+    if get_origin(hint) is Annotated:
+        return _kinds(get_args(hint)[0])
+    if get_origin(hint) in (Union, UnionType):
+        return [kind for each in get_args(hint) for kind in _kinds(each)]
+    return [hint]
+
+
+def _is_model(hint: Any) -> bool:
+    return isinstance(hint, type) and get_origin(hint) is None and issubclass(hint, BaseModel)
+
+
+def existing_file(path: Path, what: str) -> Path:
+    """`path`, when it is a file; otherwise an `InputError` that says which file is missing."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file ({what})")
+    return path

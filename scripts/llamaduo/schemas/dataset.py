@@ -1,5 +1,0 @@
-"""What a cycle trains on."""
-
-from llamaduo.schemas.columns import MESSAGES, TEXT, columns
-
-DATASET = columns({"messages": MESSAGES, "category": TEXT, "origin": TEXT, "prompt_id": TEXT})

@@ -1,8 +1,0 @@
-"""The course of a fine-tuning."""
-
-from llamaduo.schemas.columns import COUNT, REAL, columns
-
-TRAINING = columns(
-    {"step": COUNT, "epoch": REAL},
-    {"loss": REAL, "eval_loss": REAL, "learning_rate": REAL, "tokens": COUNT},
-)
