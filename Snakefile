@@ -15,9 +15,6 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/params.smk"
-include: "rules/resources.smk"
-include: "rules/loop.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
@@ -47,8 +44,8 @@ wildcard_constraints:
     volume=r"\d+",
     chunk=r"\d+",
     chunks=r"\d+",
-    subject=SUBJECT,
-    step=r"(judging|baselines|synthesis)/.+",
+    subject=SUBJECT_PATTERN,
+    step=BATCHES_PATTERN,
 
 
 # The targets, and steps of seconds on one core, for which a job would wait longer than it runs. They run beside the
@@ -73,25 +70,25 @@ localrules:
 rule all:
     default_target: True
     input:
-        results("report/index.html"),
-        verdicts(),
+        RESULTS.report(),
+        LOOP.verdicts(),
 
 
 rule sweep:
     input:
-        results("report/sweep.html"),
-        decisions_of_sweep(),
-        verdicts(),
+        RESULTS.report("sweep"),
+        LOOP.decisions_of_sweep(),
+        LOOP.verdicts(),
 
 
 rule coverage:
     input:
-        expand(results("coverage/{task}/{split}.parquet"), task=CONFIG.tasks, split=["train", "test"]),
+        [RESULTS.split(task, split) for task in CONFIG.tasks for split in ("train", "test")],
 
 
 rule deploy:
     input:
-        verdicts(),
+        LOOP.verdicts(),
 
 
 onstart:

@@ -2,145 +2,79 @@
 # itself finds the answers. In `mode: online` none of these jobs is planned.
 
 
-rule submit_grades:
+use rule judge as submit_grades with:
     input:
-        responses=results("{subject}/responses.parquet"),
+        responses=RESULTS.subject("{subject}") / "responses.parquet",
     output:
-        submitted=results("batches/judging/{subject}/{judge}.submitted.json"),
+        submitted=RESULTS.batches("judging/{subject}", "{judge}", "submitted"),
     log:
-        log_file("batches/judging/{subject}/{judge}.submitted"),
+        RESULTS.log("batches/judging/{subject}/{judge}.submitted"),
     benchmark:
-        benchmark_file("batches/judging/{subject}/{judge}.submitted")
-    localrule: SERVICES_ON_LOGIN_NODE
-    conda:
-        "../environment.yaml"
-    threads: 1
+        RESULTS.benchmark("batches/judging/{subject}/{judge}.submitted")
     resources:
         **service_slots("judge"),
         mem_mb=memory(TEXTS),
-        runtime=TIME_OF_SUBMITTING,
-    params:
-        program=program("judge.py"),
-        code=fingerprint("judge.py"),
-        asked=asked_of_judge,
-        settings=settings(CONFIG.judging, exclude=CHECKS_OF_JUDGING),
-        prompts=settings(JUDGE_PROMPTS),
-        service=service_of_judge,
-        journal=state("journal/judging/{subject}/{judge}.jsonl"),
-        budget=budget_of_workflow,
-        batches=batches_of("judging/{subject}/{judge}"),
+        runtime=REQUESTS.submitting,
     message:
         "Submit batches of grades by {wildcards.judge}: {wildcards.subject}"
-    shell:
-        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
-        "trap : TERM INT; {params.program} --responses {input.responses} --judge {wildcards.judge} "
-        "--service {params.service:q} --settings {params.settings:q} --prompts {params.prompts:q} "
-        "--journal {params.journal} --output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
-rule submit_responses:
+use rule respond_service as submit_responses with:
     input:
-        prompts=results("coverage/{task}/test.parquet"),
+        prompts=RESULTS.split("{task}", "test"),
     output:
-        submitted=results("batches/baselines/{task}/{service}.submitted.json"),
+        submitted=RESULTS.batches("baselines/{task}", "{service}", "submitted"),
     log:
-        log_file("batches/baselines/{task}/{service}.submitted"),
+        RESULTS.log("batches/baselines/{task}/{service}.submitted"),
     benchmark:
-        benchmark_file("batches/baselines/{task}/{service}.submitted")
-    localrule: SERVICES_ON_LOGIN_NODE
-    conda:
-        "../environment.yaml"
-    threads: 1
+        RESULTS.benchmark("batches/baselines/{task}/{service}.submitted")
     resources:
         **service_slots("service"),
         mem_mb=memory(TEXTS),
-        runtime=TIME_OF_SUBMITTING,
-    params:
-        program=program("respond_service.py"),
-        code=fingerprint("respond_service.py"),
-        asked=asked_of_baseline,
-        samples=CONFIG.inference.samples,
-        service=service_of_baseline,
-        journal=state("journal/baselines/{task}/{service}.jsonl"),
-        budget=budget_of_workflow,
-        batches=batches_of("baselines/{task}/{service}"),
+        runtime=REQUESTS.submitting,
     message:
         "Submit batches of responses of {wildcards.service}: {wildcards.task}"
-    shell:
-        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
-        "trap : TERM INT; {params.program} --prompts {input.prompts} --service-name {wildcards.service} "
-        "--service {params.service:q} --samples {params.samples} --journal {params.journal} "
-        "--output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
-rule submit_synthesis:
+use rule synthesize as submit_synthesis with:
     input:
-        train=results("coverage/{task}/train.parquet"),
+        train=RESULTS.split("{task}", "train"),
     output:
-        submitted=results("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted.json"),
+        submitted=RESULTS.batches("synthesis/{task}/chunk-{chunk}", "{generator}", "submitted"),
     log:
-        log_file("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted"),
+        RESULTS.log("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted"),
     benchmark:
-        benchmark_file("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted")
-    localrule: SERVICES_ON_LOGIN_NODE
-    conda:
-        "../environment.yaml"
-    threads: 1
+        RESULTS.benchmark("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted")
     resources:
         **service_slots("generator"),
         mem_mb=memory(TEXTS),
-        runtime=TIME_OF_SUBMITTING,
-    params:
-        program=program("synthesize.py"),
-        code=fingerprint("synthesize.py"),
-        asked=asked_of_generator,
-        settings=settings(CONFIG.synthesis, exclude={"minimum_yield"}),
-        prompts=settings(PROMPTS.generator),
-        topic=topic_of_task,
-        seed=CONFIG.seed,
-        service=service_of_generator,
-        journal=state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
-        budget=budget_of_workflow,
-        batches=batches_of("synthesis/{task}/chunk-{chunk}/{generator}"),
+        runtime=REQUESTS.submitting,
     message:
         "Submit batches of synthetic pairs: {wildcards.task} by {wildcards.generator}, chunk {wildcards.chunk}"
-    shell:
-        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
-        "trap : TERM INT; {params.program} --train {input.train} --task {wildcards.task} "
-        "--generator {wildcards.generator} --service {params.service:q} --settings {params.settings:q} "
-        "--prompts {params.prompts:q} --topic {params.topic:q} --chunk {wildcards.chunk} --seed {params.seed} "
-        "--journal {params.journal} --output {output.submitted} {params.budget} {params.batches} "
-        "--submitted {output.submitted} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 # May be ended at any time: whoever comes next finds the batches again.
 rule await_batches:
     input:
-        submitted=results("batches/{step}/{service}.submitted.json"),
+        submitted=RESULTS.batches("{step}", "{service}", "submitted"),
     output:
-        answered=results("batches/{step}/{service}.answered.json"),
+        answered=RESULTS.batches("{step}", "{service}", "answered"),
     log:
-        log_file("batches/{step}/{service}.answered"),
+        RESULTS.log("batches/{step}/{service}.answered"),
     benchmark:
-        benchmark_file("batches/{step}/{service}.answered")
+        RESULTS.benchmark("batches/{step}/{service}.answered")
     localrule: True
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 0
     resources:
         **waiting_slots(),
         mem_mb=500,
         runtime=2880,
     params:
-        program=program("await_batches.py"),
-        code=fingerprint("await_batches.py"),
-        service=service_of_baseline,
-        budget=budget_of_workflow,
-        batches=batches_of("{step}/{service}"),
+        **step("await_batches"),
     message:
         "Wait for the batches of {wildcards.service}: {wildcards.step}"
     shell:
-        "{params.program} --service-name {wildcards.service} --service {params.service:q} "
-        "{params.budget} {params.batches} --submitted {input.submitted} --answered {output.answered} 2>&1 | tee {log}"
+        "{params.command} --service-name {wildcards.service} --step {wildcards.step}/{wildcards.service} "
+        "--submitted {input.submitted} --answered {output.answered}" + LOG

@@ -16,7 +16,7 @@ from llamaduo.storage.lease import lease
 from snakemake.io import IOFile
 
 # What was sent to the cluster, for the next start.
-SUBMITTED = Path(results(SUBMITTED_FILE))
+SUBMITTED = RESULTS.root / SUBMITTED_FILE
 # A controller that is down while the workflow starts is waited for.
 PATIENCE_SECONDS = 600
 # So long a job may be about to end: its node may be out of order.
@@ -40,9 +40,9 @@ def plan_and_settle(plan=workflow._build_dag):
             refuse_unknown_rules()
         if works:
             # Before the plan: what another main process is just finishing must not be planned again.
-            HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
+            HELD.enter_context(lease(RESULTS.root / MAIN_PROCESS, f"the workflow in {CONFIG.results}"))
             atexit.register(HELD.close)
-            forget_hopeless(Path(state("checkpoints")))
+            forget_hopeless(STATE.checkpoints)
         elif starts:
             # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
             workflow.persistence.lock = workflow.persistence.noop

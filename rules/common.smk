@@ -1,8 +1,9 @@
-"""What the rules share: the validated config, paths, params, and the input functions that follow the loop."""
+"""What the rules share: the validated config, and the package's view of it as functions of wildcards."""
 
 import functools
 import gc
 import importlib.util
+import inspect
 import json
 import os
 import re
@@ -15,33 +16,45 @@ from snakemake.jobs import Job
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
-from llamaduo.storage.canonical import canonical, digest_folder
-from llamaduo.cluster.requests import (
-    curation_minutes,
-    grown,
-    merge_minutes,
-    minutes_on_gpus,
-    model_mb,
-    response_minutes,
-    service_minutes,
-    table_mb,
-    training_minutes,
-)
+from llamaduo.cli.errors import InputError
+from llamaduo.cli.logs import last_lines
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
-from llamaduo.cli.errors import InputError
-from llamaduo.estimate.model_size import billion_parameters
-from llamaduo.storage.files import read_json, write_json
-from llamaduo.workflow.fingerprint import fingerprint
-from llamaduo.cli.logs import last_lines
-from llamaduo.workflow.prefetch import cache_of, is_prefetched
-from llamaduo.workflow.preflight import services_used
 from llamaduo.service.prompts import for_metrics
 from llamaduo.service.prompts import load as load_prompts
-from llamaduo.workflow.provenance import record_start
-from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
+from llamaduo.storage.canonical import canonical, digest_folder
+from llamaduo.storage.files import read_json, write_json
+from llamaduo.synthesis.chunks import first_chunks
 from llamaduo.training.continuation import begun, forget_hopeless, is_hopeless
+from llamaduo.workflow.fingerprint import fingerprint
+from llamaduo.workflow.layout import (
+    BATCHES_PATTERN,
+    SUBJECT_PATTERN,
+    Results,
+    State,
+    baseline_step,
+    batches_place,
+    judging_step,
+    synthesis_step,
+)
+from llamaduo.workflow.loop import Loop
+from llamaduo.workflow.plan import (
+    ABOUT_DOLLARS,
+    ABOUT_GPU_HOURS,
+    CHARGED,
+    Charges,
+    PlannedStep,
+    again_lines,
+    plan_table,
+    submissions,
+)
+from llamaduo.workflow.prefetch import cache_of, is_prefetched
+from llamaduo.workflow.preflight import engines, services_to_ask
+from llamaduo.workflow.provenance import record_start
+from llamaduo.workflow.resources import SMALL, TABLES, TEXTS, Requests, service_slot, step_key, waiting_slot
+from llamaduo.workflow.settings import Steps, report_settings, reworded
+from llamaduo.workflow.site import Site
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
 gc.set_threshold(100_000, 20, 100)
@@ -49,47 +62,183 @@ gc.set_threshold(100_000, 20, 100)
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PYTHON = "python" if WITH_CONDA else sys.executable
 SCRIPTS = f"{workflow.basedir}/scripts"
+CONDA, CONDA_VLLM = f"{workflow.basedir}/environment.yaml", f"{workflow.basedir}/rules/envs/vllm.yaml"
 
 CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
 try:
     CONFIG = validate(config, CONFIG_NAME)
     PROMPTS = load_prompts(Path(CONFIG.prompts))
-    JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
+    for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
 except InputError as error:
     sys.exit(f"error: {error}")
 
-# What is graded: the responses of a run's cycle, or those of a baseline.
-SUBJECT = r"runs/[^/]+/[^/]+/[^/]+/volume-\d+|baselines/[^/]+/[^/]+"
+RESULTS, STATE = Results(Path(CONFIG.results)), State(Path(CONFIG.state))
+STEPS = Steps(CONFIG, PROMPTS, RESULTS, STATE)
+LOOP = Loop(CONFIG, RESULTS)
 
-# Paths
+# What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
+SITE = Site(
+    longest_minutes=float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf")),
+    largest_mb=float(os.environ.get("LLAMADUO_LARGEST_MB", "inf")),
+    gpus=json.loads(os.environ.get("LLAMADUO_GPUS", "{}")),
+    large_model_gpus=int(os.environ.get("LLAMADUO_LARGE_MODEL_GPUS", "0")),
+    cores_per_gpu=int(os.environ.get("LLAMADUO_CORES_PER_GPU", "1")),
+)
+REQUESTS = Requests(CONFIG, SITE)
+# Set with `resources` in a profile where compute nodes cannot reach the internet: steps that call services are then run
+# by Snakemake's main process, on the node where it runs.
+SERVICES_ON_LOGIN_NODE = bool(workflow.global_resources.get("services_on_login_node").value)
+# Which steps have run out of memory, and how often: their next attempt asks for more, which no other failure does.
+OUT_OF_MEMORY = RESULTS.note("out_of_memory.json")
 
-
-def results(path):
-    """A path under the results folder."""
-    return f"{CONFIG.results}/{path}"
-
-
-def state(path):
-    """A path under the folder of what was paid for or takes hours; declared as no rule's output."""
-    return f"{CONFIG.state}/{path}"
-
-
-def log_file(path):
-    """A log's path; what a job prints goes there and to the terminal."""
-    return f"{CONFIG.results}/logs/{path}.log"
-
-
-def benchmark_file(path):
-    """The path of a job's time and memory."""
-    return f"{CONFIG.results}/benchmarks/{path}.tsv"
-
-
-def cycle_of(volume):
-    """The folder of a run's cycle, which volume 0 shares among the generators."""
-    generator = "{generator}" if volume else WITHOUT_GENERATOR
-    return results(f"runs/{{task}}/{generator}/{{model}}/volume-{volume}")
+# A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight, or saves.
+TRAP = "trap : TERM INT USR1; "
+LOG, TRAPPED_LOG = " 2>&1 | tee {log}", " 2>&1 | (trap '' TERM INT USR1; exec tee {log})"
 
 
 def any_of(names):
     """A wildcard constraint that admits exactly these names."""
     return "|".join(re.escape(name) for name in names)
+
+
+@functools.cache
+def arguments_of(function):
+    return inspect.signature(function).parameters.keys()
+
+
+def given(function, wildcards, **more):
+    """What a function of the package gives for those wildcards that it names, as it names them."""
+    return function(**{name: wildcards[name] for name in arguments_of(function) if name in wildcards.keys()}, **more)
+
+
+def named(function, **more):
+    """A function of a job's wildcards, from one of the package that takes them by name."""
+    return lambda wildcards: given(function, wildcards, **more)
+
+
+# Params
+
+
+def command(program, settings=None):
+    """The command that runs a program on its settings."""
+    words = [PYTHON, f"{SCRIPTS}/{program}", *(["--from-config", str(settings)] if settings else [])]
+    return shlex.join(words)
+
+
+def step(kind):
+    """The params of a kind of step: its command, the fingerprint of its code, and what of its settings is compared.
+
+    The command is not compared: another interpreter, folder or file of settings changes no result.
+    """
+    program, about = STEPS.kinds[kind].program, STEPS.kinds[kind].about
+
+    def names(wildcards):
+        return tuple(wildcards.get(name, "0") for name in about)
+
+    return {
+        "command": lambda wildcards, resources: command(program, STEPS.file(kind, names(wildcards))),
+        "code": fingerprint(program),
+        "settings": lambda wildcards: STEPS.compared(kind, names(wildcards)),
+    }
+
+
+def asking(name_of):
+    """The name of a step among those that ask services; a job that submits batches says that it does only that."""
+
+    def options(wildcards, output, resources):
+        submits = " --asking.submit true" if output[0].endswith(".submitted.json") else ""
+        return f"--asking.step {given(name_of, wildcards)}{submits}"
+
+    return options
+
+
+def option(name):
+    """The option for an input that a step may have. The input is compared, the option is not."""
+    flag = f"--{name.replace('_', '-')}"
+    return lambda wildcards, input, resources: f"{flag} {input.get(name)}" if input.get(name) else ""
+
+
+# Resources
+
+
+def times_out_of_memory(rule, names):
+    return read_json(OUT_OF_MEMORY).get(step_key(rule, names), 0) if OUT_OF_MEMORY.is_file() else 0
+
+
+def memory(of):
+    """A request for memory: so many MB, or a function of the package; more after the step has run out of it."""
+
+    def megabytes(wildcards, rulename):
+        times = times_out_of_memory(rulename, dict(wildcards.items()))
+        return REQUESTS.memory(given(of, wildcards) if callable(of) else of, times)
+
+    return megabytes
+
+
+def more_each_time(of):
+    """Minutes of a step that begins anew each time: so many, or a function of the package, times the attempt."""
+
+    def minutes(wildcards, attempt):
+        return REQUESTS.minutes((given(of, wildcards) if callable(of) else of) * attempt)
+
+    return minutes
+
+
+def service_slots(wildcard):
+    """A resource per service, taken by the jobs whose wildcard names it, and one for all that ask beside Snakemake."""
+
+    def takes(name):
+        return lambda wildcards: int(wildcards.get(wildcard) == name)
+
+    slots = {service_slot(name): takes(name) for name in CONFIG.services}
+    return {**slots, "places_to_ask": 1} if SERVICES_ON_LOGIN_NODE else slots
+
+
+# The resources that keep every service to the steps that may ask it at once.
+SLOTS_OF_ALL_SERVICES = {service_slot(name): service.steps_at_once for name, service in CONFIG.services.items()}
+for slot, steps_at_once in SLOTS_OF_ALL_SERVICES.items():
+    workflow.global_resources.setdefault(slot, Resource(slot, steps_at_once))
+
+
+# The loop: what finished checkpoints say
+
+
+def read_decision(path, **names):
+    checkpoints.decide.get(**names)
+    return read_json(path)
+
+
+def read_funnel(path, **names):
+    checkpoints.curate.get(**names)
+    return read_json(path)
+
+
+def read_measured(path, **names):
+    checkpoints.measure_pool.get(**names)
+    return read_json(path)
+
+
+def read_if_there(path, **names):
+    """Snakemake asks again once it is there: the measurement is a checkpoint, and among the inputs."""
+    return read_json(path) if path.is_file() else None
+
+
+# Files of the user's
+
+
+def coverage_files(wildcards):
+    """The files of a coverage dataset that is on this machine; none for one on the Hub."""
+    source = Path(CONFIG.coverage.source).expanduser()
+    if source.is_file():
+        return [str(source)]
+    splits = (CONFIG.coverage.train_split, CONFIG.coverage.test_split or DEFAULT_TEST_SPLIT)
+    return [str(file) for split in splits for file in (split_files(source, split) if source.is_dir() else [])]
+
+
+def files_of_model(wildcards):
+    """The files of a model that is on this machine; none for one on the Hub."""
+    model = CONFIG.models[wildcards.model]
+    folders = [Path(path).expanduser() for path in (model.path, model.base) if path]
+    template = [str(model.chat_template)] if model.chat_template else []
+    found = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
+    return template + sorted(str(file) for file in found if file.is_file())

@@ -2,26 +2,21 @@ rule read_coverage:
     input:
         source=coverage_files,
     output:
-        train=results("coverage/{task}/train.parquet"),
-        test=results("coverage/{task}/test.parquet"),
+        train=RESULTS.split("{task}", "train"),
+        test=RESULTS.split("{task}", "test"),
     log:
-        log_file("coverage/{task}"),
+        RESULTS.log("coverage/{task}"),
     benchmark:
-        benchmark_file("coverage/{task}")
+        RESULTS.benchmark("coverage/{task}")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(TEXTS),
-        runtime=more_each_time(SHORT),
+        runtime=more_each_time(REQUESTS.short),
     params:
-        program=program("coverage.py"),
-        code=fingerprint("coverage.py"),
-        settings=settings(CONFIG.coverage, exclude=CHECKS_OF_COVERAGE),
-        checks=checks_of_coverage,
-        categories=categories_of_task,
+        **step("read_coverage"),
     message:
         "Read the coverage dataset of the task {wildcards.task}"
     shell:
-        "{params.program} --settings {params.settings:q} {params.checks} --categories {params.categories:q} "
-        "--train {output.train} --test {output.test} 2>&1 | tee {log}"
+        "{params.command} --train {output.train} --test {output.test}" + LOG

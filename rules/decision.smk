@@ -1,89 +1,97 @@
+def options_of_evidence(wildcards, input):
+    """What a decision rests on: metrics, or the reason why the volume could not be reached."""
+    if not input.get("metrics"):
+        return f"--pool-shortfall {input.pool}"
+    return f"--metrics {input.metrics}" + (f" --service-metrics {input.service}" if input.service else "")
+
+
+def options_of_cycle(wildcards):
+    """The cycle's number among the task's, and whether it is the last."""
+    names = wildcards.task, wildcards.volume
+    try:
+        return f"--cycle {LOOP.cycle_number(*names)} --last {str(LOOP.is_last_cycle(*names)).lower()}"
+    except InputError as error:
+        raise WorkflowError(f"{CONFIG_NAME}: {error}") from None
+
+
 # One per cycle of a run. Only input functions read it: as an input of the next training it would start that again after
 # every new judging, although the verdict is the same.
 checkpoint decide:
     input:
-        unpack(evidence_of_decision),
-        service=metrics_of_reference,
+        unpack(named(LOOP.evidence, read=read_if_there)),
+        service=named(LOOP.metrics_of_reference),
     output:
-        decision=results("runs/{task}/{generator}/{model}/volume-{volume}/decision.json"),
+        decision=CYCLE / "decision.json",
     log:
-        log_file("decide/{task}/{generator}/{model}/volume-{volume}"),
+        RESULTS.log("decide/{task}/{generator}/{model}/volume-{volume}"),
     benchmark:
-        benchmark_file("decide/{task}/{generator}/{model}/volume-{volume}")
+        RESULTS.benchmark("decide/{task}/{generator}/{model}/volume-{volume}")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(SMALL),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("decide.py"),
-        code=fingerprint("decide.py"),
-        settings=settings(CONFIG.decision),
+        **step("decide"),
         evidence=options_of_evidence,
-        cycle=cycle_number,
-        last=is_last_cycle,
+        cycle=options_of_cycle,
     message:
         "Decide: {wildcards.task} by {wildcards.generator} with {wildcards.model}, volume {wildcards.volume}"
     shell:
-        "{params.program} {params.evidence} --settings {params.settings:q} --task {wildcards.task} "
-        "--generator {wildcards.generator} --model {wildcards.model} --volume {wildcards.volume} "
-        "--cycle {params.cycle} --last {params.last} --output {output.decision} 2>&1 | tee {log}"
+        "{params.command} {params.evidence} --task {wildcards.task} --generator {wildcards.generator} "
+        "--model {wildcards.model} --volume {wildcards.volume} {params.cycle} --output {output.decision}" + LOG
 
 
 rule assess:
     input:
-        metrics=results("baselines/{task}/{model}/metrics.parquet"),
-        service=metrics_of_reference,
+        metrics=RESULTS.baseline("{task}", "{model}") / "metrics.parquet",
+        service=named(LOOP.metrics_of_reference),
     output:
-        decision=results("baselines/{task}/{model}/decision.json"),
+        decision=RESULTS.baseline("{task}", "{model}") / "decision.json",
     log:
-        log_file("decide/{task}/{model}"),
+        RESULTS.log("decide/{task}/{model}"),
     benchmark:
-        benchmark_file("decide/{task}/{model}")
+        RESULTS.benchmark("decide/{task}/{model}")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(SMALL),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("decide.py"),
-        code=fingerprint("decide.py"),
-        settings=settings(CONFIG.decision),
+        **step("decide"),
         evidence=options_of_evidence,
         generator=TUNED_ELSEWHERE,
     message:
         "Decide on {wildcards.model}, tuned elsewhere: {wildcards.task}"
     shell:
-        "{params.program} {params.evidence} --settings {params.settings:q} --task {wildcards.task} "
-        "--generator {params.generator} --model {wildcards.model} --last true "
-        "--output {output.decision} 2>&1 | tee {log}"
+        "{params.command} {params.evidence} --task {wildcards.task} --generator {params.generator} "
+        "--model {wildcards.model} --last true --output {output.decision}" + LOG
 
 
 # Closes one run. Its input functions follow that run only, so that runs proceed side by side.
 rule close_run:
     input:
-        decisions=decisions_of_run,
-        deployment=deployment_of_run,
+        decisions=named(LOOP.decisions_of_run, read=read_decision),
+        deployment=named(LOOP.deployment_of_run, read=read_decision),
     output:
-        verdict=results("runs/{task}/{generator}/{model}/verdict.json"),
+        verdict=RESULTS.verdict("{task}", "{generator}", "{model}"),
     log:
-        log_file("close/{task}/{generator}/{model}"),
+        RESULTS.log("close/{task}/{generator}/{model}"),
     benchmark:
-        benchmark_file("close/{task}/{generator}/{model}")
+        RESULTS.benchmark("close/{task}/{generator}/{model}")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(SMALL),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("close_run.py"),
+        command=lambda wildcards, resources: command("close_run.py"),
         code=fingerprint("close_run.py"),
-        generator="{generator}",
     message:
         "Close the run: {wildcards.task} by {wildcards.generator} with {wildcards.model}"
     shell:
-        "{params.program} --decisions {input.decisions} --generator {params.generator} "
-        "--output {output.verdict} 2>&1 | tee {log}"
+        "{params.command} --decisions {input.decisions} --generator {wildcards.generator} "
+        "--output {output.verdict}" + LOG

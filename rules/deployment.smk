@@ -1,32 +1,45 @@
+def artifacts_of_converged_cycle(wildcards):
+    """The adapter of the cycle in which a run converged, and the metrics it converged with."""
+    cycle = given(LOOP.converged_cycle, wildcards, read=read_decision)
+    return {"adapter": cycle / "adapter", "metrics": cycle / "metrics.parquet"}
+
+
+def command_of_deployment(wildcards, input, resources):
+    """A card tells the settings of the cycle that converged.
+
+    A job of its own looks at its params before it has looked at the decisions that its inputs rest on, and then again.
+    """
+    if "adapter" not in input.keys():
+        return ""
+    volume = Path(input.adapter).parent.name.removeprefix("volume-")
+    names = wildcards.task, wildcards.generator, wildcards.model, volume
+    return command("deploy.py", STEPS.file("deploy_model", names))
+
+
 rule deploy_model:
     input:
         unpack(artifacts_of_converged_cycle),
         base=files_of_model,
-        decisions=decisions_of_run,
-        train=results("coverage/{task}/train.parquet"),
-        test=results("coverage/{task}/test.parquet"),
+        decisions=named(LOOP.decisions_of_run, read=read_decision),
+        train=RESULTS.split("{task}", "train"),
+        test=RESULTS.split("{task}", "test"),
     output:
-        folder=directory(results("deploy/{task}/{generator}/{model}/model")),
-        verification=results("deploy/{task}/{generator}/{model}/verification.json"),
+        folder=directory(RESULTS.deployment("{task}", "{generator}", "{model}") / "model"),
+        verification=RESULTS.deployment("{task}", "{generator}", "{model}") / "verification.json",
     log:
-        log_file("deploy/{task}/{generator}/{model}"),
+        RESULTS.log("deploy/{task}/{generator}/{model}"),
     benchmark:
-        benchmark_file("deploy/{task}/{generator}/{model}")
+        RESULTS.benchmark("deploy/{task}/{generator}/{model}")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
-        mem_mb=memory(memory_of_merge),
-        runtime=more_each_time(time_of_merge),
+        mem_mb=memory(REQUESTS.mb_of_merge),
+        runtime=more_each_time(REQUESTS.minutes_of_merge),
     params:
-        program=program("deploy.py"),
-        code=fingerprint("deploy.py"),
-        model=model_settings,
-        names=names_of_run,
-        card=facts_of_card,
+        **(step("deploy_model") | {"command": command_of_deployment}),
     message:
         "Deploy {wildcards.model}: {wildcards.task} by {wildcards.generator}"
     shell:
-        "{params.program} --adapter {input.adapter} --model {params.model:q} --names {params.names:q} "
-        "--decisions {input.decisions} --metrics {input.metrics} --train {input.train} --test {input.test} "
-        "--card {params.card:q} --output {output.folder} --verification {output.verification} 2>&1 | tee {log}"
+        "{params.command} --adapter {input.adapter} --decisions {input.decisions} --metrics {input.metrics} "
+        "--train {input.train} --test {input.test} --output {output.folder} --verification {output.verification}" + LOG

@@ -254,7 +254,7 @@ def no_job_waits(dag, rule_name):
 
 def request_of(job):
     """What of a job's request must be the same in all tasks of an array."""
-    own = {"tmpdir", *map(slot_of, CONFIG.services)}
+    own = {"tmpdir", *SLOTS_OF_ALL_SERVICES}
     return (job.threads, *sorted((name, str(value)) for name, value in job.resources.items() if name not in own))
 
 
@@ -283,5 +283,5 @@ def submitted_job(job, id, run):
 def note_out_of_memory(job):
     """Remember that a step has run out of memory, for its next attempt's request."""
     times = read_json(OUT_OF_MEMORY) if OUT_OF_MEMORY.is_file() else {}
-    key = step_key(job.rule.name, job.wildcards)
+    key = step_key(job.rule.name, job.wildcards_dict)
     write_json(OUT_OF_MEMORY, times | {key: times.get(key, 0) + 1})

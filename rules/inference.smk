@@ -1,102 +1,75 @@
+def environment_of_engine(wildcards):
+    """The conda environment of the inference engine: vLLM needs another PyTorch than the rest."""
+    settings = CONFIG.inference_for(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
+    return CONDA_VLLM if settings.engine == "vllm" else CONDA
+
+
 rule respond:
     input:
-        prompts=results("coverage/{task}/test.parquet"),
+        prompts=RESULTS.split("{task}", "test"),
         base=files_of_model,
-        adapter=results("runs/{task}/{generator}/{model}/volume-{volume}/adapter"),
+        adapter=CYCLE / "adapter",
     output:
-        responses=results("runs/{task}/{generator}/{model}/volume-{volume}/responses.parquet"),
+        responses=CYCLE / "responses.parquet",
     log:
-        log_file("respond/{task}/{generator}/{model}/volume-{volume}"),
+        RESULTS.log("respond/{task}/{generator}/{model}/volume-{volume}"),
     benchmark:
-        benchmark_file("respond/{task}/{generator}/{model}/volume-{volume}")
+        RESULTS.benchmark("respond/{task}/{generator}/{model}/volume-{volume}")
     conda:
         environment_of_engine
     threads: 1
     resources:
-        mem_mb=memory(memory_of_model),
+        mem_mb=memory(REQUESTS.mb_of_model),
         gpu=1,
-        runtime=time_of_responses,
+        runtime=named(REQUESTS.minutes_of_responses),
     params:
-        program=program("respond.py"),
-        code=fingerprint("respond.py"),
-        model=responding_model,
-        settings=inference_settings,
-        batches=batch_size,
-        state=state("responses"),
+        **step("respond"),
+        adapter=option("adapter"),
     message:
         "Respond with {wildcards.model}: {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
-        "{params.program} --prompts {input.prompts} --model {params.model:q} "
-        "--model-name {wildcards.model} --adapter {input.adapter} --settings {params.settings:q} {params.batches} "
-        "--state {params.state} --output {output.responses} 2>&1 | tee {log}"
+        "{params.command} --prompts {input.prompts} --model-name {wildcards.model} {params.adapter} "
+        "--output {output.responses}" + LOG
 
 
-rule respond_untuned:
+use rule respond as respond_untuned with:
     input:
-        prompts=results("coverage/{task}/test.parquet"),
+        prompts=RESULTS.split("{task}", "test"),
         base=files_of_model,
     output:
-        responses=results("baselines/{task}/{model}/responses.parquet"),
+        responses=RESULTS.baseline("{task}", "{model}") / "responses.parquet",
     log:
-        log_file("respond/{task}/{model}"),
+        RESULTS.log("respond/{task}/{model}"),
     benchmark:
-        benchmark_file("respond/{task}/{model}")
-    conda:
-        environment_of_engine
-    threads: 1
-    resources:
-        mem_mb=memory(memory_of_model),
-        gpu=1,
-        runtime=time_of_responses,
-    params:
-        program=program("respond.py"),
-        code=fingerprint("respond.py"),
-        model=responding_model,
-        settings=inference_settings,
-        batches=batch_size,
-        state=state("responses"),
+        RESULTS.benchmark("respond/{task}/{model}")
     message:
         "Respond with {wildcards.model} as it is: {wildcards.task}"
-    shell:
-        "{params.program} --prompts {input.prompts} --model {params.model:q} "
-        "--model-name {wildcards.model} --settings {params.settings:q} {params.batches} "
-        "--state {params.state} --output {output.responses} 2>&1 | tee {log}"
 
 
 rule respond_service:
     input:
-        prompts=results("coverage/{task}/test.parquet"),
+        prompts=RESULTS.split("{task}", "test"),
         batches=awaited_responses,
     output:
-        responses=results("baselines/{task}/{service}/responses.parquet"),
-        costs=results("costs/baselines/{task}/{service}.parquet"),
+        responses=RESULTS.baseline("{task}", "{service}") / "responses.parquet",
+        costs=RESULTS.cost_table(baseline_step("{task}", "{service}")),
     log:
-        log_file("respond/{task}/{service}"),
+        RESULTS.log("respond/{task}/{service}"),
     benchmark:
-        benchmark_file("respond/{task}/{service}")
+        RESULTS.benchmark("respond/{task}/{service}")
     localrule: SERVICES_ON_LOGIN_NODE
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         **service_slots("service"),
         mem_mb=memory(TABLES),
-        runtime=time_of_own_responses,
+        runtime=named(REQUESTS.minutes_of_baseline),
     params:
-        program=program("respond_service.py"),
-        code=fingerprint("respond_service.py"),
-        asked=asked_of_baseline,
-        samples=CONFIG.inference.samples,
-        service=service_of_baseline,
-        journal=state("journal/baselines/{task}/{service}.jsonl"),
-        budget=budget_of_workflow,
-        about=task_of_costs,
-        batches=batches_of("baselines/{task}/{service}"),
+        **step("respond_service"),
+        asking=asking(baseline_step),
     message:
         "Ask {wildcards.service} for its own responses: {wildcards.task}"
     shell:
-        # A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
-        "trap : TERM INT; {params.program} --prompts {input.prompts} --service-name {wildcards.service} "
-        "--service {params.service:q} --samples {params.samples} --journal {params.journal} "
-        "--output {output.responses} {params.budget} --costs {output.costs} --about {params.about:q} "
-        "{params.batches} 2>&1 | (trap '' TERM INT; exec tee {log})"
+        TRAP + "{params.command} --prompts {input.prompts} --service-name {wildcards.service} "
+        "--output {output[0]} {params.asking}" + TRAPPED_LOG

@@ -93,7 +93,7 @@ def followers(jobs):
         yield "finetune", {"task": task, "model": model, "volume": str(volume)}
         yield "respond", {"task": task, "model": model, "volume": str(volume)}
         yield "deploy_model", {"model": model}
-        if volume and not Path(results(f"synthesis/{task}/{generator}/volume-{volume}.json")).is_file():
+        if volume and not RESULTS.measured_pool(task, generator, volume).is_file():
             yield "curate", {"chunks": str(first_chunks(volume, CONFIG.synthesis))}
 
 
@@ -119,7 +119,7 @@ def never_run(jobs):
     jobs, planned = list(jobs), {}
     for job in filter(is_submitted, jobs):
         request = asked_by(job)
-        if times_out_of_memory(job.rule.name, job.wildcards):
+        if times_out_of_memory(job.rule.name, job.wildcards_dict):
             # What asks for more than at first shall fail alone, and not keep everything else from starting.
             request = replace(request, megabytes=0)
         planned.setdefault(job.rule.name, []).append(request)

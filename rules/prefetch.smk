@@ -2,18 +2,18 @@
 # writes nothing Snakemake knows of: the cache may have been emptied. A benchmark would be such a thing.
 rule prefetch:
     log:
-        log_file("prefetch"),
+        RESULTS.log("prefetch"),
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=2000,
         runtime=600,
     params:
-        program=program("prefetch.py"),
-        config=results("settings/config.json"),
-        record=PREFETCHED,
+        command=lambda wildcards, resources: command("prefetch.py"),
+        config=RESULTS.note("config.json"),
+        record=STATE.prefetched,
     message:
         "Fetch what the config needs from the Hugging Face Hub"
     shell:
-        "HF_HUB_OFFLINE=0 {params.program} --config {params.config} --record {params.record} 2>&1 | tee {log}"
+        "HF_HUB_OFFLINE=0 {params.command} --config {params.config} --record {params.record}" + LOG

@@ -1,86 +1,83 @@
+def command_of_report(wildcards, output, resources):
+    folders = ["--results", CONFIG.results, "--state", CONFIG.state, "--config", str(SETTINGS)]
+    return shlex.join([PYTHON, f"{SCRIPTS}/report.py", *folders])
+
+
 # Always runs when asked for, which is why it declares no file (a benchmark would be one), and renders whatever exists: one
 # failed run must not take the report with it.
 rule report:
     log:
-        log_file("report/report"),
+        RESULTS.log("report/report"),
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(TABLES),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("report.py"),
-        results=CONFIG.results,
-        state=CONFIG.state,
-        config=results("settings/config.json"),
-        report=results("report/index.html"),
+        command=command_of_report,
+        report=RESULTS.report(),
     message:
         "Render what exists: {params.report}"
     shell:
-        "{params.program} --results {params.results} --state {params.state} --config {params.config} "
-        "--output {params.report} 2>&1 | tee {log}"
+        "{params.command} --output {params.report}" + LOG
 
 
 # Always runs when asked for as well. It asks nothing of the main process that may be running, nor is in its way.
 rule status:
     log:
-        log_file("status"),
+        RESULTS.log("status"),
     localrule: True
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(TABLES),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("status.py"),
-        config=results("settings/status.json"),
+        command=lambda wildcards, resources: command("status.py"),
+        config=RESULTS.note("status.json"),
     message:
         "Show the grid of runs as it stands"
     shell:
-        "{params.program} --config {params.config} 2>&1 | tee {log}"
+        "{params.command} --config {params.config}" + LOG
 
 
 rule write_report:
     input:
-        verdicts=verdicts(),
-        baselines=baselines(),
+        verdicts=LOOP.verdicts(),
+        baselines=LOOP.baselines(),
     output:
-        report=results("report/index.html"),
+        report=RESULTS.report(),
     log:
-        log_file("report/index"),
+        RESULTS.log("report/index"),
     benchmark:
-        benchmark_file("report/index")
+        RESULTS.benchmark("report/index")
     conda:
-        "../environment.yaml"
+        CONDA
     threads: 1
     resources:
         mem_mb=memory(TABLES),
-        runtime=SHORT,
+        runtime=REQUESTS.short,
     params:
-        program=program("report.py"),
+        command=command_of_report,
         code=fingerprint("report.py"),
         page=digest_folder(Path(SCRIPTS) / "llamaduo" / "report", "page.*"),
-        config=settings_of_report(),
-        results=folder_of_report,
-        state=CONFIG.state,
-        file=results("settings/config.json"),
+        settings=lambda wildcards: report_settings(CONFIG),
     message:
         "Write the report: {output.report}"
     shell:
-        "{params.program} --results {params.results} --state {params.state} --config {params.file} "
-        "--output {output.report} 2>&1 | tee {log}"
+        "{params.command} --output {output.report}" + LOG
 
 
 use rule write_report as write_sweep_report with:
     input:
-        verdicts=verdicts(),
-        baselines=baselines(),
-        decisions=decisions_of_sweep(),
+        verdicts=LOOP.verdicts(),
+        baselines=LOOP.baselines(),
+        decisions=LOOP.decisions_of_sweep(),
     output:
-        report=results("report/sweep.html"),
+        report=RESULTS.report("sweep"),
     log:
-        log_file("report/sweep"),
+        RESULTS.log("report/sweep"),
     benchmark:
-        benchmark_file("report/sweep")
+        RESULTS.benchmark("report/sweep")

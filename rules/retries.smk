@@ -18,14 +18,10 @@ REFUSED = {}
 EARLIEST_ATTEMPT = now(minutes_ago=5)
 
 
-def number_of_attempt(wildcards, attempt):
-    return attempt
-
-
 def is_hopeless_training(wildcards):
     """Whether another attempt at a training would only tell again why it cannot be done."""
-    adapter = results("runs/{task}/{generator}/{model}/volume-{volume}/adapter").format(**wildcards)
-    return is_hopeless(Path(state("checkpoints")), Path(adapter))
+    cycle = RESULTS.cycle(*(wildcards[name] for name in ("task", "generator", "model", "volume")))
+    return is_hopeless(STATE.checkpoints, cycle / "adapter")
 
 
 def retries_of_job(job):
@@ -37,7 +33,7 @@ def retries_of_job(job):
         return 0
     if job.rule.name != "finetune":
         return job.rule.restart_times
-    never_began = job.attempt - 1 - begun(Path(state("checkpoints")), Path(job.output[0]), EARLIEST_ATTEMPT)
+    never_began = job.attempt - 1 - begun(STATE.checkpoints, Path(job.output[0]), EARLIEST_ATTEMPT)
     hopeless = is_hopeless_training(job.wildcards_dict) or never_began > MOST_NOT_BEGUN
     return 0 if hopeless else job.rule.restart_times
 

@@ -2,8 +2,10 @@
 
 import snakemake.logging
 
+# The resolved config, for reading.
+SETTINGS = RESULTS.note("config.json")
 # The steps that failed in the last start.
-FAILED = Path(results("settings/failed.json"))
+FAILED = RESULTS.note("failed.json")
 # Targets that make nothing that a main process could be making: its lock and its failures are left alone.
 LOOKING = {"status", "estimate", "report", "prefetch"}
 # Rules that read weights.
@@ -27,9 +29,8 @@ snakemake.logging.show_logs = ends_of_logs
 
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
-PREFETCHED = state("prefetched.json")
-if Path(PREFETCHED).is_file():
-    prefetched = read_json(Path(PREFETCHED))
+if STATE.prefetched.is_file():
+    prefetched = read_json(STATE.prefetched)
     if is_prefetched(CONFIG, prefetched):
         os.environ.setdefault("HF_HUB_OFFLINE", "1")
     # The cache that was filled, also by what is fetched later.
@@ -45,23 +46,26 @@ def prepare_start():
     jobs = list(workflow.dag.needrun_jobs())
     rules_to_run = {job.rule.name for job in jobs}
     if rules_to_run == {"status"}:
-        write_json(Path(results("settings/status.json")), CONFIG.model_dump(mode="json"))
+        write_json(RESULTS.note("status.json"), CONFIG.model_dump(mode="json"))
         return
     try:
         if not rules_to_run <= LOOKING:
             FAILED.unlink(missing_ok=True)
-        write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
-        record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
+        write_json(SETTINGS, CONFIG.model_dump(mode="json"))
+        if not rules_to_run <= LOOKING:
+            STEPS.write()
+        record_start(RESULTS.note("starts.jsonl"), CONFIG_NAME)
     except OSError as error:
         sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
-    if computes and not WITH_CONDA and "vllm" in engines() and importlib.util.find_spec("vllm") is None:
+    if computes and not WITH_CONDA and "vllm" in engines(CONFIG) and importlib.util.find_spec("vllm") is None:
         sys.exit(
             f"{CONFIG_NAME}: inference.engine: vllm is not installed here: run with --sdm conda, {NOTHING_STARTED}"
         )
-    check = [sys.executable, f"{SCRIPTS}/preflight.py", "--config", results("settings/config.json")]
-    check += ["--services", canonical(sorted(services_to_ask(jobs, leads_on)))]
+    asked = services_to_ask(CONFIG, [(job.rule.name, job.wildcards_dict) for job in jobs], leads_on)
+    check = [sys.executable, f"{SCRIPTS}/preflight.py", "--config", str(SETTINGS)]
+    check += ["--services", canonical(sorted(asked))]
     check += ["--models", str(computes).lower()]
     check += ["--coverage", str("read_coverage" in rules_to_run).lower()]
     if subprocess.run(check, check=False).returncode:
@@ -74,36 +78,20 @@ def only_looks():
     return bool(targets) and targets <= LOOKING
 
 
-def engines():
-    """The inference engines that some cycle uses."""
-    return {CONFIG.inference.engine, *(override.inference.get("engine") for override in CONFIG.overrides)}
-
-
-def services_to_ask(jobs, leads_on):
-    """The services that planned jobs call, or that jobs may call which a decision or a pool's yield asks for."""
-    asked = {"synthesize": "generator", "judge": "judge", "respond_service": "service"}
-    names = {job.wildcards_dict[asked[job.rule.name]] for job in jobs if job.rule.name in asked}
-    if leads_on or "pilot" in {job.rule.name for job in jobs}:
-        names |= set(services_used(CONFIG))
-    if {"curate", "measure_pool"} & {job.rule.name for job in jobs}:
-        names |= {generator for task in CONFIG.tasks.values() for generator in task.generators}
-    return names
-
-
 def show_summary(failed=False):
     """The table of verdicts, whether or not all went well; nothing after what has its own."""
     if {"estimate", "pilot", "prefetch", "status"} & {job.rule.name for job in workflow.dag.jobs}:
         return
     subprocess.run(
         [sys.executable, f"{SCRIPTS}/report.py", "--results", CONFIG.results, "--state", CONFIG.state]
-        + ["--config", results("settings/config.json"), "--output", results("report/index.html"), "--table"],
+        + ["--config", str(SETTINGS), "--output", str(RESULTS.report()), "--table"],
         check=False,
     )
-    status = [sys.executable, f"{SCRIPTS}/status.py", "--config", results("settings/config.json")]
+    status = [sys.executable, f"{SCRIPTS}/status.py", "--config", str(SETTINGS)]
     subprocess.run([*status, "--usage"], check=False)
     if failed:
         note_failed(workflow.scheduler.failed)
-        print(f"Some jobs failed; their logs are under {results('logs')}. `snakemake report` renders what exists.")
+        print(f"Some jobs failed; their logs are under {RESULTS.logs}. `snakemake report` renders what exists.")
 
 
 def note_failed(jobs):

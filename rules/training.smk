@@ -1,39 +1,36 @@
+CYCLE = RESULTS.cycle("{task}", "{generator}", "{model}", "{volume}")
+
+
 rule finetune:
     input:
-        dataset=results("datasets/{task}/{generator}/volume-{volume}.parquet"),
+        dataset=RESULTS.dataset("{task}", "{generator}", "{volume}"),
         base=files_of_model,
-        warm_start=previous_adapter,
+        warm_start=named(LOOP.previous_adapter),
     output:
-        adapter=directory(results("runs/{task}/{generator}/{model}/volume-{volume}/adapter")),
-        training=results("runs/{task}/{generator}/{model}/volume-{volume}/training.parquet"),
+        adapter=directory(CYCLE / "adapter"),
+        training=CYCLE / "training.parquet",
     log:
-        log_file("finetune/{task}/{generator}/{model}/volume-{volume}"),
+        RESULTS.log("finetune/{task}/{generator}/{model}/volume-{volume}"),
     benchmark:
-        benchmark_file("finetune/{task}/{generator}/{model}/volume-{volume}")
+        RESULTS.benchmark("finetune/{task}/{generator}/{model}/volume-{volume}")
     retries: TRAINING_RETRIES
     conda:
-        "../environment.yaml"
-    threads: cores_of_training
+        CONDA
+    threads: named(REQUESTS.cores_of_training)
     resources:
-        mem_mb=memory(memory_of_training),
-        gpu=gpus_of_training,
-        runtime=time_of_training,
-        attempt=number_of_attempt,
+        mem_mb=memory(REQUESTS.mb_of_training),
+        gpu=named(REQUESTS.gpus_of_training),
+        runtime=named(REQUESTS.minutes_of_training),
+        attempt=lambda wildcards, attempt: attempt,
     params:
-        program=program("finetune.py"),
-        code=fingerprint("finetune.py"),
-        model=model_settings,
-        settings=training_settings,
-        pace=checkpoint_pace,
-        warm_start=option_of_warm_start,
-        state=state("checkpoints"),
+        **step("finetune"),
+        warm_start=option("warm_start"),
+        tee=lambda wildcards, resources: "-a" if resources.attempt > 1 else "",
     message:
         "Fine-tune {wildcards.model} on {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
-        # A signal to the whole job must reach the program alone, and leave it time for a checkpoint.
-        "trap : TERM USR1; [ {resources.attempt} -gt 1 ] || : > {log}; "
-        "{params.program} --dataset {input.dataset} --model {params.model:q} "
-        "--settings {params.settings:q} {params.pace} {params.warm_start} --state {params.state} "
-        "--adapter {output.adapter} --training {output.training} "
+        # It has as many processes as GPUs, of which a profile may give another number than the config.
+        TRAP + "{params.command} --dataset {input.dataset} {params.warm_start} "
+        "--settings.hardware.processes {resources.gpu} --adapter {output.adapter} --training {output.training} "
         "--time-limit {resources.runtime} --attempt {resources.attempt} "
-        "2>&1 | (trap '' TERM USR1; exec tee -a {log})"
+        "2>&1 | (trap '' TERM INT USR1; exec tee {params.tee} {log})"

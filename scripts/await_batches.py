@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from llamaduo.cli.program import run
-from llamaduo.config.budget import BudgetSettings
+from llamaduo.config.asking import AskingStep
 from llamaduo.config.services import ServiceSettings
 
 
@@ -12,11 +12,10 @@ def main(
     *,
     service_name: str,
     service: ServiceSettings,
-    batches: Path,
+    asking: AskingStep,
     step: str,
     submitted: Path,
     answered: Path,
-    budget: BudgetSettings | None = None,
 ) -> None:
     """Wait for the batches of one step. May be ended and started again at any time.
 
@@ -26,18 +25,18 @@ def main(
     Args:
         service_name: the service's name in the config
         service: the service LLM
-        batches: folder of all steps' batches
+        asking: the folder of all steps' batches, and the budget
         step: the step's place in that folder
         submitted: file that tells that the step was submitted
         answered: file to write when the step's answers are here, equal to the former
-        budget: what all steps of the workflow may spend
     """
     from llamaduo.service.batches.asking import wait
     from llamaduo.storage.files import atomic_path
 
     # After a change to online the step that collects decides what becomes of batches.
-    if service.mode == "batch" and (batches / step).exists():
-        wait(service_name, service, batches, batches / step, f"batches of {step}", budget)
+    batches = asking.batches
+    if service.mode == "batch" and batches is not None and (batches / step).exists():
+        wait(service_name, service, batches, batches / step, f"batches of {step}", asking.budget)
     with atomic_path(answered) as path:
         shutil.copyfile(submitted, path)
 

@@ -4,6 +4,9 @@ from pathlib import Path
 
 from llamaduo.cli.program import run
 from llamaduo.config.models import ModelSettings
+from llamaduo.deployment.facts import CardFacts
+
+NOTHING_KNOWN = CardFacts()
 
 
 def main(
@@ -17,7 +20,7 @@ def main(
     test: Path,
     output: Path,
     verification: Path,
-    card: str = "{}",
+    card: CardFacts = NOTHING_KNOWN,
 ) -> None:
     """Deploy a model.
 
@@ -31,11 +34,9 @@ def main(
         test: Test split; the logits are compared on some of its prompts.
         output: Folder to be written: the merged model, tokenizer, chat template, README.md.
         verification: JSON file to be written: merged against unmerged logits.
-        card: What the card says beside these, as JSON with the keys coverage, generator, judges, simulated, settings.
+        card: What the card says beside these, with the keys coverage, generator, judges, simulated, settings.
     """
     from llamaduo.cli.errors import InputError
-    from llamaduo.cli.program import read_settings
-    from llamaduo.deployment.card import CardFacts
     from llamaduo.deployment.deploy import deploy
 
     if missing := {"task", "generator", "model"} - set(names):
@@ -48,7 +49,7 @@ def main(
         metrics=metrics,
         train=train,
         test=test,
-        facts=read_settings(card, CardFacts, "--card"),
+        facts=card,
         output=output,
         verification=verification,
     )

@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from llamaduo.cli.program import run
-from llamaduo.config.budget import BudgetSettings
 
 LONGEST_SAMPLE = 1500
 
 
-def main(*, config: Path, results: Path, state: Path, budget: BudgetSettings | None = None) -> None:
+def main(*, config: Path, results: Path, state: Path) -> None:
     """Ask every generator for 50 pairs and every judge for 20 grades, and estimate the rest by them.
 
     What is asked is what the workflow asks first, in its own journals, so nothing is paid for twice.
@@ -17,7 +16,6 @@ def main(*, config: Path, results: Path, state: Path, budget: BudgetSettings | N
         config: the config, in YAML or JSON
         results: the results folder, with every task's splits; costs and yields go into its folder pilot
         state: the state folder, with the journals
-        budget: what all steps of the workflow may spend; the pilot stops before the call that would exceed it
     """
     from llamaduo.config.load import load
     from llamaduo.estimate.calls import call_sizes
@@ -33,14 +31,16 @@ def main(*, config: Path, results: Path, state: Path, budget: BudgetSettings | N
     from llamaduo.storage.schemas.costs import COSTS
     from llamaduo.storage.schemas.coverage import COVERAGE
     from llamaduo.storage.tables import read_rows, write_rows
+    from llamaduo.workflow.layout import Results, State
+    from llamaduo.workflow.settings import budget
 
-    settings, coverage = load(config), results / "coverage"
+    settings = load(config)
     prompts = load_prompts(Path(settings.prompts))
     train, test = (
-        {task: read_rows(coverage / task / f"{split}.parquet", COVERAGE) for task in settings.tasks}
+        {task: read_rows(Results(results).split(task, split), COVERAGE) for task in settings.tasks}
         for split in ("train", "test")
     )
-    found = pilot(settings, prompts, train, test, state / "journal", budget)
+    found = pilot(settings, prompts, train, test, State(state).journals, budget(settings, State(state)))
     write_rows(results / PILOT, found.costs, COSTS)
     write_json(results / YIELDS, found.yields)
     for sample in found.samples:

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from llamaduo.cli.program import run
-from llamaduo.config.budget import BudgetSettings
+from llamaduo.config.asking import AskingStep
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.service.prompts import GENERATOR_PLACEHOLDERS, PromptText, check
@@ -22,15 +22,10 @@ def main(
     settings: SynthesisSettings,
     prompts: PromptText,
     chunk: int,
-    journal: Path,
+    asking: AskingStep,
     output: Path,
     topic: str | None = None,
     seed: int = 42,
-    budget: BudgetSettings | None = None,
-    costs: Path | None = None,
-    batches: Path | None = None,
-    step: str = "",
-    submitted: Path | None = None,
 ) -> None:
     """Ask the generator for one chunk of pairs.
 
@@ -42,23 +37,16 @@ def main(
         settings: the config's section `synthesis`
         prompts: the generator's prompt, an object with system and user
         chunk: the chunk's number, from 0
-        journal: file that every call that was paid for is appended to; answers in the other .jsonl files of its
-            folder, the other chunks' journals, are used and not paid for again
         output: parquet file to write the synthetic samples to
         topic: what the task is about; by default its name
         seed: seed of the order of the seeds
-        budget: what all steps of the workflow may spend; the step stops before the call that would exceed it
-        costs: parquet table of what the answers cost
-        batches: folder of all steps' batches, under way and ended
-        step: the step's place in that folder
-        submitted: only submit what is missing to the vendor's batch API, then write this file
+        asking: how calls are recorded and paid for: journals, costs, batches, budget, and the step's name in them.
+            Answers in the journals of the other chunks, in the same folder, are used and not paid for again
     """
     check(prompts, GENERATOR_PLACEHOLDERS, "prompts")
     rows = tables.read_rows(train, COVERAGE)
 
-    from llamaduo.service.budget.metering import metered
     from llamaduo.service.step import ask_for_step
-    from llamaduo.storage.schemas.costs import COSTS
     from llamaduo.synthesis.answers import read_answer
     from llamaduo.synthesis.chunks import chunk_calls
     from llamaduo.synthesis.seeds import calls
@@ -75,26 +63,21 @@ def main(
     )
     label = f"{task} {generator} chunk {chunk}"
     asked = requests(drawn, service, settings, prompts, topic or task)
-    earlier = sorted(set(journal.parent.glob("*.jsonl")) - {journal})
+    earlier = sorted(set(asking.journal.parent.glob("*.jsonl")) - {asking.journal})
     outcomes = ask_for_step(
         generator,
+        "generator",
         service,
         asked,
         read_answer,
-        journal,
+        asking,
         label,
-        budget=budget,
-        batches=batches,
-        step=step,
-        submitted=submitted,
+        output=output,
         earlier=earlier,
     )
     if outcomes is None:
         return
     written = rows_of(drawn, generator, outcomes)
-    if costs is not None:
-        about = {"task": task, "generator": generator, "chunk": chunk}
-        tables.write_rows(costs, [metered("generator", generator, service, asked, outcomes, about)], COSTS)
     tables.write_rows(output, written, SYNTHESIS)
     failed = sum(row["messages"] is None for row in written)
     print(f"{label}: {len(written) - failed} pairs, {failed} answers not or not wholly usable", file=sys.stderr)

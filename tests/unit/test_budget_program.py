@@ -13,6 +13,7 @@ from llamaduo.storage.tables import read_rows
 __all__ = ["prompts", "responses"]  # fixtures
 PRICE = {"prompt": 2.5, "completion": 10.0}
 GRADES = 3
+STEP = "judging/runs/cats/coverage/gemma/volume-0/gpt-4o"
 
 
 def judge(
@@ -22,11 +23,12 @@ def judge(
     given = command(responses, prompts, grades=GRADES)
     place = given.index("--service") + 1
     given[place] = json.dumps({**json.loads(given[place]), "price": PRICE, **service})
-    given += ["--costs", str(folder / "costs.parquet"), "--about", '{"task": "cats", "volume": 0}']
+    given[given.index("--asking.step") + 1] = STEP
+    given += ["--asking.costs", str(folder / "costs")]
     if dollars is not None:
         budget = {"dollars": dollars, "folder": str(folder / "ledger"), "journals": str(folder / "journals")}
-        given[given.index("--journal") + 1] = str(folder / "journals" / "judge.jsonl")
-        given += ["--budget", json.dumps(budget)]
+        given[given.index("--asking.journals") + 1] = str(folder / "journals")
+        given += ["--asking.budget", json.dumps(budget)]
     return subprocess.run(given, capture_output=True, text=True, check=False)
 
 
@@ -45,7 +47,7 @@ def test_a_step_stops_before_the_call_that_would_exceed_the_budget_and_goes_on_w
 
     assert judge(responses, prompts, dollars=10).returncode == 0
     assert served(responses) == 5 * GRADES
-    row = read_rows(responses.parent / "costs.parquet", COSTS)[0]
+    row = read_rows(responses.parent / "costs" / f"{STEP}.parquet", COSTS)[0]
     assert row["dollars"] < 10
 
     # What stands in the journal costs nothing again, whatever is left.
@@ -55,10 +57,10 @@ def test_a_step_stops_before_the_call_that_would_exceed_the_budget_and_goes_on_w
 
 def test_the_costs_are_the_journals_and_the_same_bytes_again(responses: Path, prompts: str) -> None:
     assert judge(responses, prompts, samples_per_call=GRADES).returncode == 0
-    costs = responses.parent / "costs.parquet"
+    costs = responses.parent / "costs" / f"{STEP}.parquet"
     first = costs.read_bytes()
     row = read_rows(costs, COSTS)[0]
-    journal = [json.loads(line)["answer"] for line in (responses.parent / "journal.jsonl").read_text().splitlines()]
+    journal = [json.loads(line)["answer"] for line in (responses.parent / f"{STEP}.jsonl").read_text().splitlines()]
 
     assert (row["role"], row["task"], row["volume"], row["services"], row["simulated"]) == (
         "judge",

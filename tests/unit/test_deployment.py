@@ -10,8 +10,8 @@ from tiny_models import build_tiny_model
 
 from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
-from llamaduo.deployment.card import CardFacts
 from llamaduo.deployment.deploy import deploy
+from llamaduo.deployment.facts import CardFacts
 from llamaduo.deployment.merge import compare
 from llamaduo.storage.files import write_json
 from llamaduo.storage.schemas.coverage import COVERAGE

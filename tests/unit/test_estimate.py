@@ -19,7 +19,7 @@ from llamaduo.estimate.measured import read_measured, read_sizes
 from llamaduo.estimate.notes import notes
 from llamaduo.estimate.pilot import pilot
 from llamaduo.estimate.privacy import sent
-from llamaduo.estimate.steps import BYTES_LOOKED_AT, AskingStep, answers_held, step_estimate
+from llamaduo.estimate.steps import BYTES_LOOKED_AT, AskedStep, answers_held, step_estimate
 from llamaduo.estimate.table import added, text
 from llamaduo.estimate.work import Work, estimate
 from llamaduo.service.journal.journal import answers_in
@@ -153,10 +153,10 @@ def test_the_steps_of_a_plan_come_to_what_the_estimate_of_the_whole_says(tmp_pat
     whole = {line.stage: line for line in upper.lines if (line.task, line.who) == ("chat", "gpt")}
 
     chunks = [
-        estimate_of(AskingStep("generator", "chat", "gpt", chunk)).line for chunk in range(whole["synthesis"].jobs)
+        estimate_of(AskedStep("generator", "chat", "gpt", chunk)).line for chunk in range(whole["synthesis"].jobs)
     ]
-    grades = estimate_of(AskingStep("judge", "chat", "gpt")).line
-    own = estimate_of(AskingStep("baseline", "chat", "gpt")).line
+    grades = estimate_of(AskedStep("judge", "chat", "gpt")).line
+    own = estimate_of(AskedStep("baseline", "chat", "gpt")).line
 
     assert added(chunks).calls == whole["synthesis"].calls
     assert added(chunks).dollars == pytest.approx(whole["synthesis"].dollars, rel=1e-4)
@@ -167,7 +167,7 @@ def test_the_steps_of_a_plan_come_to_what_the_estimate_of_the_whole_says(tmp_pat
 
 def test_what_is_in_the_journal_is_not_paid_for_again(tmp_path: Path) -> None:
     config = validate(small(services=priced(), tasks=tasks()), "my.yaml")
-    step = step_estimate(config, PROMPTS, tmp_path)(AskingStep("baseline", "secret", "gpt"))
+    step = step_estimate(config, PROMPTS, tmp_path)(AskedStep("baseline", "secret", "gpt"))
     assert step.line.dollars
 
     assert step.left(0) == step.line

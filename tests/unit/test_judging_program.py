@@ -67,7 +67,8 @@ def command(
         "--service": json.dumps(service),
         "--prompts": prompts,
         "--settings": json.dumps(settings),
-        "--journal": folder / "journal.jsonl",
+        "--asking.journals": folder,
+        "--asking.step": "journal",
         "--output": folder / "grades.parquet",
     }
     program = [sys.executable, str(ROOT / "scripts" / "judge.py")]

@@ -102,7 +102,7 @@ def test_the_program_answers_the_test_split_and_a_rerun_asks_nothing(tmp_path):
     }
     command = [sys.executable, ROOT / "scripts" / "respond_service.py", "--prompts", tmp_path / "test.parquet"]
     command += ["--service-name", "claude", "--service", json.dumps(service), "--samples", "3"]
-    command += ["--journal", tmp_path / "journal.jsonl", "--output", tmp_path / "responses.parquet"]
+    command += ["--asking.journals", tmp_path, "--asking.step", "journal", "--output", tmp_path / "responses.parquet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     first = (tmp_path / "responses.parquet").read_bytes()

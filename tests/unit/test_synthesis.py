@@ -103,7 +103,8 @@ def test_by_hand_the_program_writes_the_same_chunk_twice(tmp_path: Path) -> None
             "topic": "rivers",
             "chunk": 1,
             "seed": 1,
-            "journal": tmp_path / "state" / "journal.jsonl",
+            "asking.journals": tmp_path / "state",
+            "asking.step": "journal",
             "output": output,
         }
         given = [f"--{name}={value}" for name, value in options.items()]
@@ -118,7 +119,7 @@ def test_a_prompt_without_a_placeholder_is_refused_before_any_call(tmp_path: Pat
     command = [
         *(sys.executable, str(ROOT / "scripts" / "synthesize.py"), f"--train={tmp_path / 'train.parquet'}"),
         *("--task=rivers", "--generator=gpt", f"--service={service().model_dump_json()}", "--settings={}"),
-        *('--prompts={"user": "$seeds $topic"}', "--chunk=0", f"--journal={tmp_path / 'j.jsonl'}"),
+        *('--prompts={"user": "$seeds $topic"}', "--chunk=0", f"--asking.journals={tmp_path}", "--asking.step=j"),
         f"--output={tmp_path / 'out.parquet'}",
     ]
     ended = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
@@ -157,7 +158,8 @@ def test_a_change_of_the_chunks_size_asks_for_the_new_calls_only(tmp_path: Path)
             "settings": SETTINGS.model_copy(update={"chunk_calls": chunk_calls}).model_dump_json(),
             "prompts": PROMPTS.model_dump_json(),
             "chunk": number,
-            "journal": journals / f"chunk-{number}.jsonl",
+            "asking.journals": journals,
+            "asking.step": f"chunk-{number}",
             "output": tmp_path / "chunk.parquet",
         }
         given = [f"--{name}={value}" for name, value in options.items()]

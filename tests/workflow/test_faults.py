@@ -93,7 +93,8 @@ def command(folder: Path, responses: Path, address: str) -> list[str]:
         "service": json.dumps(service),
         "prompts": load(REPOSITORY / "config" / "prompts.toml").judge.model_dump_json(),
         "settings": json.dumps({"grades": GRADES, "metrics": METRICS, "maximum_ungraded": 0}),
-        "journal": folder / "journal.jsonl",
+        "asking.journals": folder,
+        "asking.step": "journal",
         "output": folder / "grades.parquet",
     }
     return [

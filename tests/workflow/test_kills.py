@@ -167,7 +167,8 @@ def command(name: str, reached: dict[str, Any]) -> list[str]:
     """A program with realistic options, as its rule calls it; run in the folder of its input."""
     paid = PROGRAMS[name]
     settings = {"provider": paid.provider, "model": "some-model", "concurrency": CONCURRENCY, **reached}
-    options = {"service": settings, "journal": "state/journal.jsonl", "output": "results/table.parquet", **paid.options}
+    asking = {"asking.journals": "state", "asking.step": "journal"}
+    options = {"service": settings, **asking, "output": "results/table.parquet", **paid.options}
     texts = {key: json.dumps(value) if isinstance(value, dict) else str(value) for key, value in options.items()}
     return [sys.executable, str(REPOSITORY / "scripts" / name), *(f"--{key}={text}" for key, text in texts.items())]
 

@@ -169,7 +169,7 @@ def test_the_whole_chain_by_hand(tmp_path: Path, models: dict[str, Path]) -> Non
             settings=values["synthesis"],
             prompts=prompts.generator.model_dump(),
             chunk=chunk,
-            journal=state / f"chunk-{chunk}.jsonl",
+            **{"asking.journals": state, "asking.step": f"chunk-{chunk}"},
             output=synthesis / f"chunk-{chunk}.parquet",
         )
     chunks = [synthesis / f"chunk-{chunk}.parquet" for chunk in (0, 1)]
@@ -233,7 +233,7 @@ def test_the_whole_chain_by_hand(tmp_path: Path, models: dict[str, Path]) -> Non
         service=grader,
         settings=values["judging"],
         prompts=prompts.judge.model_dump(),
-        journal=state / "grades.jsonl",
+        **{"asking.journals": state, "asking.step": "grades"},
         output=grades,
     )
     graded = config.judging.metrics

@@ -27,6 +27,8 @@ class Columns(Section):
 class CoverageSettings(Section):
     """Where the coverage dataset is, how it is laid out, and how it is split."""
 
+    UNCOMPARED = dict.fromkeys(("minimum_train", "minimum_test"), "whether the splits are let through")
+
     source: str = Field(min_length=1)
     """A folder with train and test files, one file (.parquet, .jsonl, .json or .csv), or a Hub dataset `owner/name`."""
     revision: str | None = None

@@ -10,6 +10,8 @@ from llamaduo.config.base import Section
 class InferenceSettings(Section):
     """K sampled responses per test prompt. The defaults are the original system's, and the paper's K."""
 
+    UNCOMPARED = {"batch_tokens": "memory and speed: each response is drawn by itself"}
+
     samples: int = Field(default=4, ge=1)
     """K: responses per test prompt. Raising it computes the new ones only."""
 

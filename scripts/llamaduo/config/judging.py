@@ -16,6 +16,8 @@ MOST_GRADES = 1000
 class JudgingSettings(Section):
     """How every judge grades every response. Which services judge, the top-level key `judges` says."""
 
+    UNCOMPARED = {"maximum_ungraded": "whether the grades are let through"}
+
     grades: int = Field(default=10, ge=1, le=MOST_GRADES)
     """M: how often each judge grades each response. Raising it asks for the new grades only."""
     metrics: list[str] = Field(default=["similarity", "precision"])

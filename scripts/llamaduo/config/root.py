@@ -221,6 +221,15 @@ class Config(Section):
             )
         return self
 
+    def runs(self) -> list[tuple[str, str, str]]:
+        """All runs: task, generator, model."""
+        return [
+            (task, generator, model)
+            for task, settings in self.tasks.items()
+            for generator in settings.generators
+            for model in self.trained_models()
+        ]
+
     def trained_models(self) -> list[str]:
         """The names of the models that the workflow fine-tunes."""
         return [name for name, model in self.models.items() if model.kind == "base"]

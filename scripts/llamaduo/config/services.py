@@ -99,6 +99,19 @@ class Price(Section):
 class ServiceSettings(Section):
     """One service LLM."""
 
+    UNCOMPARED = (
+        dict.fromkeys(("base_url", "azure_api_version", "project", "location", "sdk"), "the way to the same model")
+        | dict.fromkeys(("requests_per_minute", "tokens_per_minute", "concurrency", "steps_at_once"), "pace")
+        | dict.fromkeys(("timeout_seconds", "retries", "batch_poll_seconds"), "patience")
+        | dict.fromkeys(("mode", "batch_requests", "batch_megabytes", "samples_per_call"), "how calls are bundled")
+        | dict.fromkeys(("prompt_caching", "price"), "money")
+        | {"api_key_variable": "the key", "simulation": "faults that are asked again", "simulated": "see `derived`"}
+    )
+
+    def derived(self) -> dict[str, bool]:
+        """Whether the answers are of a simulated service."""
+        return {"simulated": self.is_simulated}
+
     provider: Annotated[ProviderName, BeforeValidator(_known_provider)]
     """Whose protocol and SDK: openai (also Azure OpenAI and any OpenAI-compatible server, by base_url), anthropic,
     anthropic-vertex, anthropic-bedrock, gemini (AI Studio) or gemini-vertex."""

@@ -46,6 +46,13 @@ class HardwareSettings(Section):
 class TrainingSettings(Section):
     """How a model is fine-tuned on one dataset."""
 
+    UNCOMPARED = dict.fromkeys(("activation_checkpointing", "hardware"), "speed and memory: the same is learned") | {
+        "checkpoint_minutes": "what an interruption costs",
+        "continuations": "how often a stopped training is taken up again",
+        "failures": "how often a failed training is tried again",
+        "report_to": "who is told of the losses",
+    }
+
     method: Literal["qlora", "lora", "full"] = "qlora"
     """`qlora`: adapters on a base in 4 bits (nf4, double quantisation); `lora`: on the base as it is; `full`: all
     weights."""

@@ -4,27 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
-
+from llamaduo.deployment.facts import CardFacts
 from llamaduo.deployment.merge import Verification
 from llamaduo.storage.tables import Row
-
-
-class CardFacts(BaseModel):
-    """What a card says beside the artifacts: where things came from, by the names of the config."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    coverage: str = ""
-    """Source of the coverage dataset."""
-    generator: str = ""
-    """The generator's provider and model."""
-    judges: dict[str, str] = {}
-    """The judges by name: provider and model."""
-    simulated: list[str] = []
-    """Names of the services that were simulated."""
-    settings: dict[str, Any] = {}
-    """Further settings to be shown, such as those of inference, judging and decision."""
 
 
 def model_card(

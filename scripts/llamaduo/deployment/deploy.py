@@ -5,7 +5,8 @@ from pathlib import Path
 
 from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
-from llamaduo.deployment.card import CardFacts, model_card
+from llamaduo.deployment.card import model_card
+from llamaduo.deployment.facts import CardFacts
 from llamaduo.deployment.merge import merge
 from llamaduo.models.chat import load_tokenizer
 from llamaduo.storage.files import atomic_folder, read_json, write_json, write_text

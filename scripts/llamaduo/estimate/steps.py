@@ -22,7 +22,7 @@ BYTES_LOOKED_AT = 256_000
 
 
 @dataclass(frozen=True)
-class AskingStep:
+class AskedStep:
     """A step that asks the service `service` in a role: generator, judge or baseline. `chunk`: of a generator."""
 
     role: str
@@ -44,7 +44,7 @@ class Expected:
         return replace(self.line, dollars=None if self.line.dollars is None else self.line.dollars * share)
 
 
-def step_estimate(config: Config, prompts: Prompts, results: Path) -> Callable[[AskingStep], Expected]:
+def step_estimate(config: Config, prompts: Prompts, results: Path) -> Callable[[AskedStep], Expected]:
     """A function that says what a step of this config comes to, by what is on this machine; it asks nobody.
 
     Raises `InputError` for a coverage dataset on this machine that cannot be read.
@@ -53,13 +53,13 @@ def step_estimate(config: Config, prompts: Prompts, results: Path) -> Callable[[
     sizes = call_sizes(config, prompts, data, read_sizes(results, TABLES_LOOKED_AT))
 
     @cache
-    def estimate(step: AskingStep) -> Expected:
+    def estimate(step: AskedStep) -> Expected:
         return expected(step, config, data[step.task], sizes)
 
     return estimate
 
 
-def expected(step: AskingStep, config: Config, data: TaskData, sizes: Sizes) -> Expected:
+def expected(step: AskedStep, config: Config, data: TaskData, sizes: Sizes) -> Expected:
     """What one step comes to. `data`: of its task; `sizes`: of the calls of the config."""
     if step.role == "judge":
         calls, answers = grades_of_subject(config, step.service, data)

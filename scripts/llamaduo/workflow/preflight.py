@@ -1,6 +1,6 @@
 """What is checked before the first job: everything that would otherwise fail after money or GPU time is spent."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from llamaduo.cli.errors import InputError
@@ -13,6 +13,8 @@ from llamaduo.workflow.prefetch import repositories
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt")
 """The vocabulary of a tokenizer is in one of these."""
+ASKS = {"synthesize": "generator", "judge": "judge", "respond_service": "service"}
+"""The rules that ask services, and the wildcards that name them."""
 
 
 def check(config: Config, services: Sequence[str], models: bool, coverage: bool) -> None:
@@ -41,6 +43,29 @@ def services_used(config: Config) -> list[str]:
         used += [*task.generators, *config.baseline_services(name)]
         used += [task.reference] if config.decision.needs_service else []
     return list(dict.fromkeys(used))
+
+
+def services_to_ask(config: Config, jobs: Iterable[tuple[str, Mapping[str, str]]], leads_on: bool) -> set[str]:
+    """The services that planned jobs call, or that jobs may call which a decision or a pool's yield asks for.
+
+    `jobs`: rules and wildcards. `leads_on`: whether decisions may ask for any further step.
+    """
+    names, rules = set(), set()
+    for rule, wildcards in jobs:
+        rules.add(rule)
+        if rule in ASKS:
+            names.add(wildcards[ASKS[rule]])
+    if leads_on or "pilot" in rules:
+        names |= set(services_used(config))
+    if {"curate", "measure_pool"} & rules:
+        names |= {generator for task in config.tasks.values() for generator in task.generators}
+    return names
+
+
+def engines(config: Config) -> set[str]:
+    """The inference engines that some cycle uses."""
+    overridden = [one.inference["engine"] for one in config.overrides if "engine" in one.inference]
+    return {config.inference.engine, *overridden}
 
 
 def check_keys(config: Config, services: Sequence[str]) -> None:
