@@ -33,7 +33,8 @@ while [ $# -gt 0 ]; do
     --chunks) chunks=$2 ;;
     --volume) volume=$2 ;;
     --last) last=$2 ;;
-    --training|--rejected|--verification|--costs|--diversity) : > "$2" ;;
+    --training|--rejected|--verification|--diversity) : > "$2" ;;
+    --asking.step) : > "results/costs/$2.parquet" ;;
     --adapter) [ $program = finetune.py ] && mkdir -p "$2" ;;
     --train|--test) [ $program = coverage.py ] && : > "$2" ;;
     --funnel) [ $program = curate.py ] && echo '{"accepted": 1000000}' > "$2" ;;

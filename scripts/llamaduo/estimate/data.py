@@ -12,6 +12,7 @@ from llamaduo.models.messages import Message
 from llamaduo.service.budget.cost import CHARACTERS_PER_TOKEN, prompt_tokens_expected
 from llamaduo.storage.schemas.coverage import COVERAGE
 from llamaduo.storage.tables import Row, read_rows
+from llamaduo.workflow.layout import Results
 
 WORD = "word"
 assert len(WORD) == CHARACTERS_PER_TOKEN
@@ -48,9 +49,9 @@ def read_data(config: Config, results: Path) -> dict[str, TaskData]:
         source = read_source(config.coverage)
     found = {}
     for name, task in config.tasks.items():
-        folder = results / "coverage" / name
-        if (folder / "train.parquet").is_file() and (folder / "test.parquet").is_file():
-            train, test = (read_rows(folder / f"{split}.parquet", COVERAGE) for split in ("train", "test"))
+        paths = [Results(results).split(name, split) for split in ("train", "test")]
+        if all(path.is_file() for path in paths):
+            train, test = (read_rows(path, COVERAGE) for path in paths)
             found[name] = TaskData(train, test, assumed=False)
         elif source is not None:
             splits = task_splits(source, config.coverage, task.categories)

@@ -25,7 +25,7 @@ def read_baselines(reader: Reader, plan: Plan) -> list[Baseline]:
     """The baselines that the plan asks for, and those of further services where they exist."""
     found = []
     for task in plan.tasks.values():
-        folder = reader.results / "baselines" / task.name
+        folder = reader.layout.baselines(task.name)
         others = [name for name in plan.services if (folder / name).is_dir()]
         kinds: dict[str, Kind] = dict.fromkeys([*task.baseline_services, *others], "service")
         if plan.untuned:

@@ -42,14 +42,13 @@ class Cycle:
 def read_cycle(reader: Reader, name: RunName, volume: int) -> Cycle:
     """The cycle of a run at one volume; all generators share the one at volume 0."""
     generator = name.generator if volume else WITHOUT_GENERATOR
-    folder = reader.results / "runs" / name.task / generator / name.model / f"volume-{volume}"
-    dataset = reader.results / "datasets" / name.task / generator / f"volume-{volume}.parquet"
-    return _read(reader, folder, volume, dataset)
+    folder = reader.layout.cycle(name.task, generator, name.model, volume)
+    return _read(reader, folder, volume, reader.layout.dataset(name.task, generator, volume))
 
 
 def read_elsewhere(reader: Reader, name: RunName) -> Cycle:
     """The grading of a model that was tuned elsewhere."""
-    return _read(reader, reader.results / "baselines" / name.task / name.model, None, None)
+    return _read(reader, reader.layout.baseline(name.task, name.model), None, None)
 
 
 def gap(cycle: Cycle, judges: Sequence[str]) -> str:

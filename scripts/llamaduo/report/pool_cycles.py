@@ -55,7 +55,7 @@ def read_pool_cycles(reader: Reader, plan: Plan, pools: Sequence[Pool]) -> list[
         figures = _figures(reader, pool) or {}
         before: Pool | None = None
         for volume in sorted(filter(None, plan.tasks[pool.task].volumes)):
-            measured = reader.json(_folder(reader, pool) / f"volume-{volume}.json")
+            measured = reader.json(reader.layout.measured_pool(pool.task, pool.generator, volume))
             chunks = measured and measured.get("chunks")
             reached = read_pool(reader, pool.task, pool.generator, chunks) if isinstance(chunks, int) else None
             if reached is None:
@@ -118,8 +118,4 @@ def _figures(reader: Reader, pool: Pool) -> dict[str, Any] | None:
 
 
 def _diversity_path(reader: Reader, pool: Pool) -> Path:
-    return _folder(reader, pool) / f"chunks-{pool.chunks}" / "diversity.json"
-
-
-def _folder(reader: Reader, pool: Pool) -> Path:
-    return reader.results / "synthesis" / pool.task / pool.generator
+    return reader.layout.pool(pool.task, pool.generator, pool.chunks) / "diversity.json"

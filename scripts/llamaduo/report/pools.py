@@ -50,7 +50,7 @@ def read_pools(reader: Reader, plan: Plan) -> tuple[list[Pool], list[tuple[str, 
 
 def read_pool(reader: Reader, task: str, generator: str, chunks: int) -> Pool | None:
     """The pool of so many chunks, if there is one."""
-    funnel = reader.json(reader.results / "synthesis" / task / generator / f"chunks-{chunks}" / "funnel.json")
+    funnel = reader.json(reader.layout.funnel(task, generator, chunks))
     return None if funnel is None else _make_pool(task, generator, chunks, funnel)
 
 
@@ -60,8 +60,7 @@ def stages_of(pools: list[Pool]) -> list[str]:
 
 
 def _read_largest(reader: Reader, task: str, generator: str) -> Pool | None:
-    folder = reader.results / "synthesis" / task / generator
-    sizes = [(_chunks(path), path) for path in folder.glob("chunks-*/funnel.json")]
+    sizes = [(_chunks(path), path) for path in reader.layout.funnels(task, generator)]
     for chunks, path in sorted(sizes, reverse=True):
         funnel = reader.json(path)
         if funnel is not None:

@@ -9,6 +9,7 @@ import pyarrow as pa
 from llamaduo.cli.errors import InputError
 from llamaduo.storage.files import read_json
 from llamaduo.storage.tables import Row, read_rows
+from llamaduo.workflow.layout import Results
 
 
 @dataclass
@@ -17,6 +18,11 @@ class Reader:
 
     results: Path
     problems: list[str] = field(default_factory=list)
+
+    @property
+    def layout(self) -> Results:
+        """Where the artifacts lie."""
+        return Results(self.results)
 
     def json(self, path: Path) -> dict[str, Any] | None:
         """The object in a JSON file; None when there is no such file or it cannot be read."""

@@ -69,7 +69,7 @@ def _read_run(reader: Reader, plan: Plan, name: RunName) -> Run:
     deployed = _read_deployment(reader, name)
     converged = last.get("verdict") == "converged"
     missing = _missing(cycles, closed, plan.tasks[name.task].judges)
-    verdict_file = reader.results / "runs" / name.task / name.generator / name.model / "verdict.json"
+    verdict_file = reader.layout.verdict(name.task, name.generator, name.model)
     if last and not verdict_file.is_file():
         missing.append("the run has ended, but its verdict.json is not there")
     if converged and deployed is None:
@@ -126,6 +126,6 @@ def _missing(cycles: Sequence[Cycle], closed: int | None, judges: Sequence[str])
 
 def _read_deployment(reader: Reader, name: RunName) -> Deployment | None:
     """The deployed model; the verification is written last, so without it there is none."""
-    folder = reader.results / "deploy" / name.task / name.generator / name.model
+    folder = reader.layout.deployment(name.task, name.generator, name.model)
     verification = reader.json(folder / "verification.json")
     return None if verification is None else Deployment((folder / "model").as_posix(), verification)

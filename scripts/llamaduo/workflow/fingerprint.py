@@ -42,6 +42,7 @@ LEFT_OUT = {
     "llamaduo.service.budget.ledger": "keeps the budget, which stops a step or lets it end as it would",
     "llamaduo.service.budget.claims": "keeps what steps claim of the budget",
     "llamaduo.service.batches": "carries calls through the vendors' batch APIs; their answers are read like any other",
+    "llamaduo.workflow": "says where artifacts lie and what is planned; settings that count are params",
     "llamaduo.simulated": "plays a remote service, whose code a workflow cannot see either",
 }
 

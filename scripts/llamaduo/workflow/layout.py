@@ -45,6 +45,10 @@ class Results:
         """How many rows of a pool each filter took."""
         return self.pool(task, generator, chunks) / "funnel.json"
 
+    def funnels(self, task: str, generator: str) -> Iterator[Path]:
+        """The funnels of all pools that were curated."""
+        return self.pools(task, generator).glob("chunks-*/funnel.json")
+
     def measured_pool(self, task: str, generator: str, volume: str | int) -> Path:
         """Whether a pool has reached a volume, and of how many chunks it is made."""
         return self.pools(task, generator) / f"volume-{volume}.json"
