@@ -45,7 +45,7 @@ def main(
     from llamaduo.cli.errors import InputError
     from llamaduo.judging.grades import check_ungraded, graded, requests
     from llamaduo.judging.judgement import Judgement, read
-    from llamaduo.service.budget.metering import metered
+    from llamaduo.service.budget.usage import costs_row
     from llamaduo.service.interface import Answer
     from llamaduo.service.prompts import JUDGE_PLACEHOLDERS, check, for_metrics
     from llamaduo.service.step import ask_for_step
@@ -80,7 +80,7 @@ def main(
         return
     check_ungraded(outcomes, settings.maximum_ungraded, judge)
     if costs is not None:
-        write_rows(costs, [metered("judge", judge, service, asked, outcomes, about or {})], COSTS)
+        write_rows(costs, [costs_row("judge", judge, service, asked, outcomes, about or {})], COSTS)
     write_rows(output, graded(rows, asked, outcomes, judge, settings.metrics), grades_schema(settings.metrics))
 
 

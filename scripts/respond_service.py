@@ -43,7 +43,7 @@ def main(
     """
     from llamaduo.cli.errors import InputError
     from llamaduo.inference.service_responses import requests, responses
-    from llamaduo.service.budget.metering import metered
+    from llamaduo.service.budget.usage import costs_row
     from llamaduo.service.interface import Answer
     from llamaduo.service.step import ask_for_step
     from llamaduo.storage.schemas.costs import COSTS
@@ -74,7 +74,7 @@ def main(
     if outcomes is None:
         return
     if costs is not None:
-        write_rows(costs, [metered("baseline", service_name, service, asked, outcomes, about or {})], COSTS)
+        write_rows(costs, [costs_row("baseline", service_name, service, asked, outcomes, about or {})], COSTS)
     write_rows(output, responses(rows, samples, outcomes, service_name, service.model), RESPONSES)
 
 

@@ -56,7 +56,7 @@ def main(
     check(prompts, GENERATOR_PLACEHOLDERS, "prompts")
     rows = tables.read_rows(train, COVERAGE)
 
-    from llamaduo.service.budget.metering import metered
+    from llamaduo.service.budget.usage import costs_row
     from llamaduo.service.step import ask_for_step
     from llamaduo.storage.schemas.costs import COSTS
     from llamaduo.synthesis.answers import read_answer
@@ -94,7 +94,7 @@ def main(
     written = rows_of(drawn, generator, outcomes)
     if costs is not None:
         about = {"task": task, "generator": generator, "chunk": chunk}
-        tables.write_rows(costs, [metered("generator", generator, service, asked, outcomes, about)], COSTS)
+        tables.write_rows(costs, [costs_row("generator", generator, service, asked, outcomes, about)], COSTS)
     tables.write_rows(output, written, SYNTHESIS)
     failed = sum(row["messages"] is None for row in written)
     print(f"{label}: {len(written) - failed} pairs, {failed} answers not or not wholly usable", file=sys.stderr)

@@ -27,6 +27,7 @@ LEFT_OUT = {
     "llamaduo.cli.progress": "prints how far a step is",
     "llamaduo.cli.errors": "names the kinds of errors",
     "llamaduo.storage.lease": "keeps two processes apart",
+    "llamaduo.storage.append_log": "puts lines on disk; others say what is in them",
     "llamaduo.models.gpus": "refuses a machine whose GPU cannot be used",
     "llamaduo.training.continuation": "counts how often a training was taken up again",
     "llamaduo.training.deadline": "says when a training has to stop; it continues as if it had not",
@@ -38,9 +39,7 @@ LEFT_OUT = {
     "llamaduo.service.providers": _ANSWERED,
     "llamaduo.service.pacing": "decides when calls are sent, and sent again",
     "llamaduo.service.calls": "makes calls; what is asked, and what of it is used, is decided elsewhere",
-    "llamaduo.service.budget.cost": "says what a call costs; the journal keeps what it did cost",
-    "llamaduo.service.budget.ledger": "keeps the budget, which stops a step or lets it end as it would",
-    "llamaduo.service.budget.claims": "keeps what steps claim of the budget",
+    "llamaduo.service.budget": "adds up money and keeps the budget, which stops a step or lets it end as it would",
     "llamaduo.service.batches": "carries calls through the vendors' batch APIs; their answers are read like any other",
     "llamaduo.simulated": "plays a remote service, whose code a workflow cannot see either",
 }
