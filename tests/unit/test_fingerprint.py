@@ -281,8 +281,8 @@ def test_grades_depend_on_the_judging_modules_and_not_on_how_a_call_is_carried()
     assert {name for name in counted if name.startswith("llamaduo.service.")} == {
         f"llamaduo.service.{module}"
         for module in (
-            *("asking", "budget", "budget.metering", "client", "interface", "journal", "journal.identity"),
-            *("journal.journal", "prompts", "step"),
+            *("asking", "client", "interface", "journal", "journal.identity", "journal.journal"),
+            *("journal.reading", "prompts", "step"),
         )
     }
 

@@ -206,15 +206,18 @@ def test_calls_and_tokens_are_counted_per_service_and_role(folder: ResultsFolder
         journal.write('{"key": "the process was killed he')
     reader = Reader(folder.results)
     counted = read_calls(reader, read_plan(folder.config), folder.state / "journal")
-    shown = [(each.service, each.role, each.calls, each.repeated, each.cut, each.refused) for each in counted]
+    shown = [
+        (each.service, each.role, each.usage.calls, each.usage.repeated, each.usage.cut, each.usage.refused)
+        for each in counted
+    ]
     assert shown == [
         ("gemini", "judge", 7, 1, 0, 7),
         ("gpt-4o", "generator", 15, 3, 5, 0),
         ("gpt-4o", "baseline", 3, 0, 0, 0),
     ]
     generator = counted[1]
-    assert (generator.prompt_tokens, generator.completion_tokens, generator.simulated) == (1500, 300, True)
-    assert (generator.first, generator.last) == ("2026-11-21T03:00:00Z", "2026-11-21T03:09:00Z")
+    assert (generator.usage.prompt_tokens, generator.usage.completion_tokens, generator.simulated) == (1500, 300, True)
+    assert (generator.usage.first, generator.usage.last) == ("2026-11-21T03:00:00Z", "2026-11-21T03:09:00Z")
     assert reader.problems == []
 
 

@@ -14,8 +14,9 @@ from llamaduo.report.reading import Reader
 from llamaduo.service.batches.records import Call, Facts, Step
 from llamaduo.service.budget.claims import read_claims
 from llamaduo.service.budget.ledger import Ledger
+from llamaduo.service.budget.usage import Usage
 from llamaduo.status.budget import budget_lines
-from llamaduo.status.spending import Spending, of_run, read_spent, spending_table
+from llamaduo.status.spending import of_run, read_spent, shown, spending_table
 from llamaduo.storage.schemas.costs import COSTS
 from llamaduo.storage.tables import write_rows
 
@@ -68,7 +69,7 @@ def test_a_run_has_the_dollars_of_its_own_grades_and_what_is_shared_stands_below
 
     spent = read_spent(Reader(made.results), made.state / "journal")
 
-    assert [str(of_run(spent, run)) for run in (FIRST, SECOND)] == ["3.00", "4.00"]
+    assert [shown(of_run(spent, run)) for run in (FIRST, SECOND)] == ["3.00", "4.00"]
     assert table(spending_table(spent, [FIRST, SECOND])) == {
         "grades of the runs above": "7.00",
         "pool: summarization / gpt-4o": "48.00",
@@ -86,7 +87,7 @@ def test_a_model_that_was_tuned_elsewhere_has_its_grades_for_itself(tmp_path: Pa
 
     own = RunName("summarization", "elsewhere", "gemma-2b")
 
-    assert of_run(spent, own) == Spending(dollars=64.0)
+    assert of_run(spent, own) == Usage(dollars=64.0)
     assert table(spending_table(spent, [own]))["baselines: summarization"] == "128.00"
 
 
@@ -113,11 +114,11 @@ def test_simulated_and_unknown_dollars_are_labelled(tmp_path: Path) -> None:
     cost(made, "synthesis/summarization/gpt-4o/chunk-1", 1.0)
     cost(made, "baselines/summarization/gpt-4o", 0.0, unpriced=5)
 
-    shown = table(spending_table(read_spent(Reader(made.results), made.state / "journal"), [FIRST]))
+    rows = table(spending_table(read_spent(Reader(made.results), made.state / "journal"), [FIRST]))
 
-    assert shown["pool: summarization / gpt-4o"] == "1.00 + 3.00 simulated"
-    assert shown["baselines: summarization"] == "?"
-    assert shown["total"] == "1.00 + 3.00 simulated + ?"
+    assert rows["pool: summarization / gpt-4o"] == "1.00 + 3.00 simulated"
+    assert rows["baselines: summarization"] == "?"
+    assert rows["total"] == "1.00 + 3.00 simulated + ?"
 
 
 def test_nothing_spent_is_nothing_shown(tmp_path: Path) -> None:

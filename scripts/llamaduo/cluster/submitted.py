@@ -8,12 +8,11 @@ Before its first job, each start notes the name that all of its jobs have in SLU
 because the main process was killed or the disk was full, is known by that name.
 """
 
-import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
+from llamaduo.storage.append_log import append_json, read_json_lines
 from llamaduo.storage.canonical import digest
 
 SUBMITTED = Path("settings/submitted.jsonl")
@@ -52,29 +51,29 @@ class Submitted:
 
 def note(file: Path, job: Submitted) -> None:
     """Append a line about a job."""
-    _append(file, asdict(job))
+    append_json(file, asdict(job))
 
 
 def note_start(file: Path, run: str, place: Path) -> None:
     """Append a line about a start in the folder `place`, whose jobs will all be named `run`."""
-    _append(file, {"start": run, "place": str(place.resolve())})
+    append_json(file, {"start": run, "place": str(place.resolve())})
 
 
 def note_end(file: Path, id: str, seconds: float) -> None:
     """Append a line about a job that has ended without a result, after it ran for so many seconds."""
-    _append(file, {"ended": id, "seconds": seconds})
+    append_json(file, {"ended": id, "seconds": seconds})
 
 
 def read_ends(file: Path) -> dict[str, float]:
     """The seconds of the jobs that are known to have ended without a result, by their ids."""
-    ends = (line for line in _lines(file) if "ended" in line)
+    ends = (line for line in read_json_lines(file) if "ended" in line)
     return {str(line["ended"]): float(line["seconds"]) for line in ends if isinstance(line.get("seconds"), int | float)}
 
 
 def read(file: Path) -> dict[str, Submitted]:
     """The jobs by their ids; the last line about an id holds. A line that a kill cut off is passed over."""
     jobs = {}
-    for values in _lines(file):
+    for values in read_json_lines(file):
         try:
             job = Submitted(**values)
         except TypeError:
@@ -85,7 +84,8 @@ def read(file: Path) -> dict[str, Submitted]:
 
 def read_starts(file: Path, place: Path) -> set[str]:
     """The names of the jobs of all starts in the folder `place`: a copy of the folder does not own the jobs."""
-    return {line["start"] for line in _lines(file) if "start" in line and line.get("place") == str(place.resolve())}
+    starts = (line for line in read_json_lines(file) if "start" in line)
+    return {line["start"] for line in starts if line.get("place") == str(place.resolve())}
 
 
 def times_of(files: Iterable[Path]) -> dict[str, float]:
@@ -113,20 +113,3 @@ def is_made(outputs: Sequence[Path], before: Mapping[str, float]) -> bool:
     """
     times = times_of(outputs)
     return all(str(file) in times and times[str(file)] != before.get(str(file)) for file in outputs)
-
-
-def _append(file: Path, values: Mapping[str, Any]) -> None:
-    """One write, on a line of its own even after one that was cut off."""
-    file.parent.mkdir(parents=True, exist_ok=True)
-    with file.open("ab", buffering=0) as lines:
-        lines.write(f"\n{json.dumps(values)}\n".encode())
-
-
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file.is_file() else []:
-        try:
-            values = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(values, dict):
-            yield values

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from llamaduo.config.root import Config
 from llamaduo.estimate.calls import CallSize, Sizes
+from llamaduo.service.budget.usage import Usage, total
 from llamaduo.storage.files import read_json
 from llamaduo.storage.schemas.costs import COSTS
 from llamaduo.storage.tables import Row, read_rows
@@ -61,14 +62,16 @@ def _newest(tables: list[Path], most: int | None) -> list[Path]:
 
 
 def _size(rows: list[Row]) -> CallSize | None:
-    calls, answers = (sum(row[name] for row in rows) for name in ("calls", "answers"))
-    if not calls or not answers:
+    usage = total(map(Usage.of_row, rows))
+    if not usage.calls or not usage.answers:
         return None
-    prompt, cached, written, answer = (
-        sum(row[name] for row in rows)
-        for name in ("prompt_tokens", "cached_tokens", "cache_write_tokens", "completion_tokens")
+    return CallSize(
+        usage.prompt_tokens / usage.calls,
+        usage.completion_tokens / usage.answers,
+        usage.cached_tokens / usage.calls,
+        usage.cache_write_tokens / usage.calls,
+        measured=True,
     )
-    return CallSize(prompt / calls, answer / answers, cached / calls, written / calls, measured=True)
 
 
 def _yield_of_pool(config: Config, folder: Path) -> float | None:

@@ -13,6 +13,7 @@ from llamaduo.estimate.work import Work
 from llamaduo.report.calls import read_calls
 from llamaduo.report.plan import make_plan
 from llamaduo.report.reading import Reader
+from llamaduo.service.budget.usage import total
 
 
 def notes(
@@ -64,10 +65,9 @@ def notes(
 def spent(config: Config, results: Path, state: Path) -> str:
     """What the journals hold already."""
     calls = read_calls(Reader(results), make_plan(config), state / "journal")
-    real = sum(each.dollars for each in calls if not each.simulated)
-    simulated = sum(each.dollars for each in calls if each.simulated)
-    further = f", and {simulated:,.2f} simulated dollars" if simulated else ""
-    return f"In the journals already: {sum(each.calls for each in calls):,} calls, {real:,.2f} dollars{further}."
+    usage = total(each.usage for each in calls)
+    further = f", and {usage.simulated_dollars:,.2f} simulated dollars" if usage.simulated_dollars else ""
+    return f"In the journals already: {usage.calls:,} calls, {usage.dollars:,.2f} dollars{further}."
 
 
 def _measured_yields(yields: Mapping[tuple[str, str], float]) -> str:
@@ -78,7 +78,7 @@ def _measured_yields(yields: Mapping[tuple[str, str], float]) -> str:
 def _budget(config: Config, works: Sequence[Work]) -> list[str]:
     if config.budget_usd is None:
         return ["No budget is set (budget_usd)."]
-    lower, upper = (added(work.lines).dollars for work in works)
+    lower, upper = (added(work.lines).usage.dollars for work in works)
     word = "below the lower bound" if config.budget_usd < lower else "within the bounds"
     word = "above the upper bound" if config.budget_usd >= upper else word
     return [f"budget_usd is {config.budget_usd:,.2f}: {word}. It is never exceeded."]

@@ -20,7 +20,7 @@ from llamaduo.judging import grades
 from llamaduo.judging.judgement import read
 from llamaduo.models.messages import as_text, context, response
 from llamaduo.service.budget.ledger import opened
-from llamaduo.service.budget.metering import metered
+from llamaduo.service.budget.usage import costs_row
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request
 from llamaduo.service.prompts import Prompts, for_metrics
@@ -123,7 +123,7 @@ def _pairs(
     requests = synthesis_requests(drawn, service, settings, prompts.generator, config.topic_of(task))
     place = f"synthesis/{task}/{generator}/chunk-0.jsonl"
     outcomes = asked.ask(generator, requests, read_answer, place, f"pairs by {generator}")
-    found.costs.append(metered("generator", generator, service, requests, outcomes, {"task": task}))
+    found.costs.append(costs_row("generator", generator, service, requests, outcomes, {"task": task}))
     rows = synthesis_rows(drawn, generator, outcomes)
     curated = curate(rows, train, test, config.curation)
     share = len(curated.kept) / (number * settings.pairs_per_call)
@@ -150,7 +150,7 @@ def _responses(asked: _Asked, task: str, test: Sequence[Row], found: Pilot) -> l
     requests = service_responses.requests(prompts, samples, service.generation.baseline)
     place = f"baselines/{task}/{name}.jsonl"
     outcomes = asked.ask(name, requests, lambda answer: answer, place, f"responses of {name}")
-    found.costs.append(metered("baseline", name, service, requests, outcomes, {"task": task}))
+    found.costs.append(costs_row("baseline", name, service, requests, outcomes, {"task": task}))
     rows = responses(prompts, samples, outcomes, name, service.model)
     # The first response to each prompt: different prompts tell more than different samples.
     return [(f"judging/baselines/{task}/{name}", rows[::samples])]
@@ -180,7 +180,7 @@ def _grades(
             f"{folder}/{judge}.jsonl",
             f"grades by {judge}",
         )
-        found.costs.append(metered("judge", judge, service, requests, outcomes, {"task": task}))
+        found.costs.append(costs_row("judge", judge, service, requests, outcomes, {"task": task}))
         given = [outcome.value for outcome in outcomes if outcome.value is not None and outcome.value.scores]
         for value in given[:1]:
             lines = [f"{metric} {value.scores[metric]:g}: {value.reasons.get(metric)}" for metric in value.scores]

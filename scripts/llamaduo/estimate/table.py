@@ -9,21 +9,17 @@ from tabulate import tabulate
 from llamaduo.config.root import Config
 from llamaduo.estimate.privacy import Sent
 from llamaduo.estimate.work import STAGES, Line, Work
+from llamaduo.service.budget.usage import Usage, total
 
-COUNTED = ("jobs", "calls", "prompt_tokens", "completion_tokens", "gpu_hours", "disk")
 UNITS = ((1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"))
 
 
 @dataclass(frozen=True)
 class Sum:
-    """Lines added up: `dollars` of real services, `simulated_dollars` of the others; `unpriced`: without a price."""
+    """Lines added up. `unpriced`: the services without a price; `disk`: bytes."""
 
     jobs: int
-    calls: int
-    prompt_tokens: int
-    completion_tokens: int
-    dollars: float
-    simulated_dollars: float
+    usage: Usage
     unpriced: tuple[str, ...]
     gpu_hours: float
     disk: float
@@ -34,11 +30,18 @@ def added(lines: Iterable[Line]) -> Sum:
     lines = list(lines)
     asked = [line for line in lines if line.calls]
     return Sum(
-        **{name: sum(getattr(line, name) for line in lines) for name in COUNTED},
-        dollars=sum(line.dollars or 0.0 for line in asked if not line.simulated),
-        simulated_dollars=sum(line.dollars or 0.0 for line in asked if line.simulated),
+        jobs=sum(line.jobs for line in lines),
+        usage=total(map(_usage, asked)),
         unpriced=tuple(dict.fromkeys(line.who for line in asked if line.dollars is None and not line.simulated)),
+        gpu_hours=sum(line.gpu_hours for line in lines),
+        disk=sum(line.disk for line in lines),
     )
+
+
+def _usage(line: Line) -> Usage:
+    usage = Usage(line.calls, prompt_tokens=line.prompt_tokens, completion_tokens=line.completion_tokens)
+    usage.charge(line.dollars, line.simulated)
+    return usage
 
 
 def text(works: Sequence[Work], config: Config, sent: Sequence[Sent], notes: Sequence[str]) -> str:
@@ -62,10 +65,17 @@ def text(works: Sequence[Work], config: Config, sent: Sequence[Sent], notes: Seq
 def values(works: Sequence[Work], sent: Sequence[Sent], notes: Sequence[str]) -> dict[str, Any]:
     """The same as plain values, for JSON."""
     return {
-        **{work.bound: {"total": asdict(added(work.lines)), "lines": list(map(asdict, work.lines))} for work in works},
+        **{work.bound: {"total": _values(added(work.lines)), "lines": list(map(asdict, work.lines))} for work in works},
         "sent": list(map(asdict, sent)),
         "notes": list(notes),
     }
+
+
+def _values(total: Sum) -> dict[str, Any]:
+    names = ("calls", "prompt_tokens", "completion_tokens", "dollars", "simulated_dollars")
+    values = asdict(total)
+    usage = values.pop("usage")
+    return values | {name: usage[name] for name in names}
 
 
 def _table(title: str, works: Sequence[Work], group: Callable[[Line], tuple[str, str] | None]) -> str:
@@ -91,24 +101,16 @@ def _shown(total: Sum, column: str) -> str:
     if column == "disk":
         return size(total.disk)
     if column == "prompt tokens":
-        return tokens(total.prompt_tokens)
+        return tokens(total.usage.prompt_tokens)
     if column == "answer tokens":
-        return tokens(total.completion_tokens)
-    number = {"jobs": total.jobs, "calls": total.calls}[column]
+        return tokens(total.usage.completion_tokens)
+    number = {"jobs": total.jobs, "calls": total.usage.calls}[column]
     return f"{number:,}" if number else ""
 
 
 def dollars(total: Sum) -> str:
-    """Dollars, as `money`; nothing where nobody is asked."""
-    return money(total.dollars, total.simulated_dollars, bool(total.unpriced)) if total.calls else ""
-
-
-def money(dollars: float, simulated: float, unpriced: bool) -> str:
-    """Dollars, those that nobody is charged marked; a question mark where some price is not known."""
-    parts = [f"{dollars:,.2f}"] if dollars else []
-    parts += [f"{simulated:,.2f} simulated"] if simulated else []
-    parts += ["?"] if unpriced else []
-    return " + ".join(parts) or "0.00"
+    """Dollars, as `Usage.money`; nothing where nobody is asked."""
+    return total.usage.money if total.usage.calls else ""
 
 
 def between(bounds: Sequence[str]) -> str:

@@ -1,7 +1,6 @@
 """The finished samples of a model: an append-only file, so that nothing computed is computed again after a kill."""
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
@@ -9,6 +8,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from llamaduo.cli.errors import InputError
+from llamaduo.storage.append_log import AppendLog, read_lines
 
 
 class Sample(BaseModel):
@@ -25,25 +25,23 @@ class Sample(BaseModel):
 class FinishedSamples:
     """The samples in a JSON Lines file, and appending to it. For one process at a time, under a lease.
 
-    A last line without its end was cut off by a kill while it was written; it is removed, and computed again.
+    A last line that a kill cut off is removed, and computed again.
     Raises `InputError` when any other line is no sample.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
-        _cut_torn_line(path)
+        with AppendLog(path) as log:
+            log.mend()
         self._samples: dict[str, Sample] = {}
-        with path.open("rb") as lines:
-            for number, line in enumerate(lines, start=1):
-                try:
-                    sample = Sample.model_validate_json(line)
-                except ValidationError as error:
-                    raise InputError(
-                        f"{path}: line {number} is no finished sample: remove the line, and it is computed again"
-                    ) from error
-                self._samples.setdefault(sample.key, sample)
+        for line in read_lines(path):
+            try:
+                sample = Sample.model_validate_json(line.text)
+            except ValidationError as error:
+                raise InputError(
+                    f"{path}: line {line.number} is no finished sample: remove the line, and it is computed again"
+                ) from error
+            self._samples.setdefault(sample.key, sample)
 
     def get(self, key: str) -> Sample | None:
         """The finished sample of this key, or None."""
@@ -56,17 +54,7 @@ class FinishedSamples:
         """Add samples; on disk when this returns."""
         samples = list(samples)
         lines = "".join(json.dumps(sample.model_dump(), ensure_ascii=False) + "\n" for sample in samples)
-        with self.path.open("ab") as file:
-            file.write(lines.encode())
-            file.flush()
-            os.fsync(file.fileno())
+        with AppendLog(self.path) as log:
+            log.append(lines.encode())
         for sample in samples:
             self._samples.setdefault(sample.key, sample)
-
-
-def _cut_torn_line(path: Path) -> None:
-    content = path.read_bytes()
-    if content and not content.endswith(b"\n"):
-        with path.open("r+b") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-            os.fsync(file.fileno())

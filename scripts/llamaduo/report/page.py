@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from llamaduo.report import funnel_plot, score_plot
 from llamaduo.report.baselines import Baseline
-from llamaduo.report.calls import Calls, read_calls
+from llamaduo.report.calls import read_calls
 from llamaduo.report.costs import read_costs
 from llamaduo.report.curves import ScoreFigure, figures
 from llamaduo.report.cycles import Cycle
@@ -22,6 +22,7 @@ from llamaduo.report.results import Results, read_results
 from llamaduo.report.runs import Run
 from llamaduo.report.scores import ALL_JUDGES, Criterion, Score
 from llamaduo.report.summary import Entry, criteria, entries, verdict_in_words
+from llamaduo.service.budget.usage import total
 
 TEMPLATE = "page.html.jinja"
 VERDICTS = ("converged", "exhausted", "unfinished", "not started")
@@ -71,9 +72,8 @@ def render(results_folder: Path, plan: Plan, state: Path | None) -> str:
         reasons=list(dict.fromkeys(reason for pool in pools for reason in pool.reasons)),
         funnel=_funnel(plan, pools),
         calls=calls,
-        dollars=[(word, _dollars(calls, simulated)) for word, simulated in (("paid", False), ("simulated", True))],
+        usage=total(each.usage for each in calls),
         costs=read_costs(reader),
-        total=_total,
         deployed=[run for run in results.runs if run.deployment],
         examples=examples,
         missing=_missing(results, without_pool, reader.problems),
@@ -128,16 +128,6 @@ def _plain(value: str | float | bool) -> str:
 def _usd(dollars: float) -> str:
     """US dollars to the cent, or further where there is less than one."""
     return f"{dollars:,.2f}" if dollars >= 1 or not dollars else f"{dollars:.4f}"
-
-
-def _dollars(calls: Sequence[Calls], simulated: bool) -> tuple[float, int]:
-    """What real or simulated services charged, and how many of their answers had no price."""
-    asked = [each for each in calls if each.simulated == simulated]
-    return sum(each.dollars for each in asked), sum(each.unpriced for each in asked)
-
-
-def _total(calls: Sequence[Calls], name: str) -> int:
-    return sum(getattr(each, name) for each in calls)
 
 
 def _services_used(plan: Plan) -> list[str]:

@@ -8,7 +8,7 @@ from llamaduo.config.asking import AskingStep
 from llamaduo.config.services import ServiceSettings
 from llamaduo.service.batches.asking import InBatches
 from llamaduo.service.budget.ledger import opened
-from llamaduo.service.budget.metering import metered
+from llamaduo.service.budget.usage import costs_row
 from llamaduo.service.client import ask_all
 from llamaduo.service.interface import Answer, Outcome, Request
 from llamaduo.storage.schemas.costs import COSTS
@@ -54,6 +54,6 @@ def ask_for_step(
     with opened(asking.budget, asking.journal, service) as ledger:
         outcomes = ask_all(name, service, requests, accept, asking.journal, label, earlier, budget=ledger)
     if asking.costs is not None:
-        row = metered(role, name, service, requests, outcomes, about(asking.step))
+        row = costs_row(role, name, service, requests, outcomes, about(asking.step))
         write_rows(asking.costs / f"{asking.step}.parquet", [row], COSTS)
     return outcomes

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from llamaduo.config.root import Config
-from llamaduo.estimate.table import money
 from llamaduo.service.batches.records import steps_below
 from llamaduo.service.budget.claims import Claim, read_claims
+from llamaduo.service.budget.usage import Usage
 
 
 def budget_lines(config: Config) -> list[str]:
@@ -34,13 +34,12 @@ def _budget(dollars: float, claims: Sequence[Claim], word: str) -> str:
 
 def _batches(config: Config) -> list[str]:
     """The batches whose answers are in no journal yet, and the most that they may cost."""
-    count, most = 0, {False: 0.0, True: 0.0}
+    count, most = 0, Usage()
     for step in steps_below(Path(config.state) / "batches"):
         service = config.services.get(step.service or "")
         for batch in step.open_batches():
             count += 1
-            most[service is not None and service.is_simulated] += batch.facts.dollars
+            most.charge(batch.facts.dollars, service is not None and service.is_simulated)
     if not count:
         return []
-    dollars = money(most[False], most[True], unpriced=False)
-    return [f"batches under way or to be collected: {count}, of {dollars} dollars at most"]
+    return [f"batches under way or to be collected: {count}, of {most.money} dollars at most"]

@@ -11,7 +11,7 @@ from llamaduo.report.results import Results
 from llamaduo.report.runs import Run
 from llamaduo.report.scores import Criterion
 from llamaduo.report.summary import entries, verdict_in_words
-from llamaduo.status.spending import Spent, of_run
+from llamaduo.status.spending import Spent, of_run, shown
 from llamaduo.status.steps import Failed, LiveStep
 from llamaduo.status.usage import Usage
 
@@ -47,7 +47,7 @@ def grid_table(
                 _scores(results, run),
                 verdict_in_words(run) if run.verdict in ("converged", "exhausted") else "",
                 f"{hours:.2f}" if hours else "",
-                str(of_run(spent, run.name)),
+                shown(of_run(spent, run.name)),
             ]
         )
     headers = ["task", "generator", "model", "cycles", "state", "V", "verdict", "GPU hours", "dollars"]

@@ -1,11 +1,12 @@
 """When, where and with what the workflow was started: beside the results, in a file that no rule reads."""
 
-import json
 import platform
 import subprocess
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
+
+from llamaduo.storage.append_log import append_json
 
 PACKAGES: tuple[str, ...] = (
     "snakemake",
@@ -31,9 +32,7 @@ def record_start(path: Path, config: str) -> None:
         "python": platform.python_version(),
         "packages": {name: version(name) for name in PACKAGES},
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(start, sort_keys=True) + "\n")
+    append_json(path, start)
 
 
 def commit(folder: Path) -> str | None:

@@ -10,7 +10,8 @@ from llamaduo.service.batches.interface import BatchProvider
 from llamaduo.service.batches.records import Call
 from llamaduo.service.interface import Answer, Request, Unacceptable
 from llamaduo.service.journal import identity
-from llamaduo.service.journal.journal import Journal, answers_in
+from llamaduo.service.journal.journal import Journal
+from llamaduo.service.journal.reading import read_records
 from llamaduo.storage.canonical import digest
 
 BYTES_PER_MEGABYTE = 1_000_000
@@ -104,7 +105,6 @@ def _answers_elsewhere(
         return {}
     wanted = {identity.key(service, request, attempt) for request in requests for attempt in range(service.attempts)}
     wanted = {key for key in wanted if journal.get(key) is None}
-    found: dict[str, Answer] = {}
-    for path in earlier if wanted else ():
-        found = answers_in(path, wanted) | found
-    return found
+    # The first journal counts; in each of them the last answer.
+    records = (record for path in reversed(earlier) if wanted for record in read_records(path))
+    return {record.key: record.answer for record in records if record.key in wanted}

@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from llamaduo.cli.errors import InputError
+from llamaduo.storage.append_log import AppendLog, read_json_lines
 from llamaduo.storage.canonical import canonical
-from llamaduo.storage.files import sync_folder
 
 LOCK_PATIENCE_SECONDS = 60.0
 """A lock is held for milliseconds; one that is held for so long is that of a process that stands still."""
@@ -45,43 +45,37 @@ class Claims:
     def held(self) -> Iterator["OpenClaims"]:
         """The claims, to read and to write, with every other process waiting. Raises `InputError`."""
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            log = AppendLog(self._path)
         except OSError as error:
             raise InputError(f"{self._path}: the budget's claims cannot be written: {error.strerror}") from error
-        try:
-            with _locked(file, self._path):
-                sync_folder(self._path.parent)
-                self._read_on(file)
-                yield OpenClaims(self._path, file, self._known)
-        finally:
-            os.close(file)
+        with log, _locked(log.handle, self._path):
+            # A claim that a kill left unfinished was never granted.
+            log.mend()
+            self._read_on(log.handle)
+            yield OpenClaims(self._path, log, self._known)
 
     def _read_on(self, file: int) -> None:
-        """Read what was added since the last time. A line that a kill left unfinished was never granted, and goes."""
+        """Read what was added since the last time."""
         found = os.fstat(file)
         if found.st_ino != self._file_read or found.st_size < self._bytes_read:
             self._known.clear()
             self._file_read, self._bytes_read = found.st_ino, 0
         content = os.pread(file, found.st_size - self._bytes_read, self._bytes_read)
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            os.ftruncate(file, self._bytes_read + whole)
-        for line in content[:whole].splitlines():
+        for line in content.splitlines():
             try:
                 claim = Claim(**json.loads(line))
             except (ValueError, TypeError) as error:
                 shown = line[:100].decode(errors="replace")
                 raise InputError(f"{self._path}: no claim on the budget; remove this line: {shown}") from error
             self._known[claim.simulated, claim.name] = claim
-        self._bytes_read += whole
+        self._bytes_read += len(content)
 
 
 class OpenClaims:
     """The claims while they are locked."""
 
-    def __init__(self, path: Path, file: int, claims: dict[tuple[bool, str], Claim]) -> None:
-        self._path, self._file, self._claims = path, file, claims
+    def __init__(self, path: Path, log: AppendLog, claims: dict[tuple[bool, str], Claim]) -> None:
+        self._path, self._log, self._claims = path, log, claims
 
     def of(self, simulated: bool) -> dict[str, Claim]:
         """The claims of one kind of service, by name."""
@@ -98,13 +92,9 @@ class OpenClaims:
     def write(self, claims: Sequence[Claim]) -> None:
         """Put claims on disk, which are not granted before."""
         lines = b"".join(canonical(asdict(claim)).encode() + b"\n" for claim in claims)
-        size = os.fstat(self._file).st_size
         try:
-            os.write(self._file, lines)
-            os.fsync(self._file)
+            self._log.append(lines)
         except OSError as error:
-            with suppress(OSError):
-                os.ftruncate(self._file, size)
             raise InputError(f"{self._path}: the budget's claims cannot be written: {error.strerror}") from error
         self._claims.update({(claim.simulated, claim.name): claim for claim in claims})
 
@@ -112,11 +102,10 @@ class OpenClaims:
 def read_claims(path: Path) -> list[Claim]:
     """The claims as they stand, without the lock: to look at, not to grant by. What is no claim is passed over."""
     found: dict[tuple[bool, str], Claim] = {}
-    with suppress(FileNotFoundError), path.open("rb") as lines:
-        for line in lines:
-            with suppress(ValueError, TypeError):
-                claim = Claim(**json.loads(line))
-                found[claim.simulated, claim.name] = claim
+    for values in read_json_lines(path):
+        with suppress(TypeError):
+            claim = Claim(**values)
+            found[claim.simulated, claim.name] = claim
     return list(found.values())
 
 

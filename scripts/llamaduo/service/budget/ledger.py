@@ -6,18 +6,17 @@ derived from its journal, the truth, when it is opened. What it has taken so far
 in a small file of its own: after a kill, what of that is not in the journal may have been charged, and counts as lost.
 """
 
-import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
 
 from llamaduo.config.budget import BudgetSettings
 from llamaduo.config.services import Price, ServiceSettings
 from llamaduo.service.budget.claims import Claim, Claims, OpenClaims
 from llamaduo.service.budget.cost import priced
-from llamaduo.service.interface import Answer, BudgetReached
+from llamaduo.service.interface import BudgetReached
+from llamaduo.service.journal.reading import Record, read_records
 from llamaduo.storage.canonical import digest
 
 BLOCK_SHARE = 0.01
@@ -196,29 +195,16 @@ def _count_journals(claims: OpenClaims, settings: BudgetSettings, simulated: boo
 
 def _spent_in(journal: Path, settings: BudgetSettings, simulated: bool) -> float:
     """What the answers in a journal cost, in US dollars, those of simulated services or the others."""
-    return sum(
-        _dollars_of(record, settings.prices)
-        for record in _records(journal)
-        if bool(record["request"].get("simulated")) == simulated
-    )
+    records = (record for record in read_records(journal) if record.is_simulated == simulated)
+    return sum(_dollars_of(record, settings.prices) for record in records)
 
 
-def _dollars_of(record: Mapping[str, Any], prices: Mapping[str, Price]) -> float:
-    request, answer = record["request"], Answer(**record["answer"])
+def _dollars_of(record: Record, prices: Mapping[str, Price]) -> float:
+    request, answer = record.request, record.answer
     if answer.dollars is not None:
         return answer.dollars
-    price = prices.get(f"{request['provider']}/{request['model']}")
+    price = prices.get(f"{request.get('provider')}/{request.get('model')}")
     return priced([answer], request.get("messages", ()), request.get("schema"), price)[0].dollars or 0.0
-
-
-def _records(journal: Path) -> Iterable[Mapping[str, Any]]:
-    """The whole records of a journal that another process may be writing to."""
-    with suppress(FileNotFoundError), journal.open("rb") as lines:
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError, RecursionError):
-                record = json.loads(line)
-                Answer(**record["answer"])
-                yield record
 
 
 def _taken_by(file: Path, claim: Claim) -> float:

@@ -8,7 +8,7 @@ NFS guarantees.
 import asyncio
 import json
 import os
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +16,9 @@ from typing import Any, NamedTuple
 
 from llamaduo.cli.errors import InputError, ServiceError
 from llamaduo.service.interface import Answer
+from llamaduo.service.journal.reading import read_journal, read_record
+from llamaduo.storage.append_log import AppendLog
 from llamaduo.storage.canonical import canonical
-from llamaduo.storage.files import sync_folder
 from llamaduo.storage.lease import Lease, lease
 
 COMMIT_SECONDS = 0.005
@@ -35,31 +36,46 @@ class Entry(NamedTuple):
 
 
 class Index:
-    """Where in a file the answers stand, by their keys; the answers themselves stay on disk."""
+    """Where in an open file the answers are, by their keys; the answers themselves stay on disk.
+
+    `broken`: the numbers of the lines that are no records.
+    """
 
     def __init__(self, file: int) -> None:
         self._file = file
         self._places: dict[str, int] = {}
+        self.broken: list[int] = []
+        for line, record in read_journal(file):
+            if record is None:
+                self.broken.append(line.number)
+            else:
+                self.put(record.key, line.offset, len(line.text))
 
     def get(self, key: str) -> Answer | None:
         """The answer under `key`, read from the file; None when there is none."""
         place = self._places.get(key)
         if place is None:
             return None
-        return record(os.pread(self._file, place & (1 << LENGTH_BITS) - 1, place >> LENGTH_BITS))[1]
+        return read_record(os.pread(self._file, place & (1 << LENGTH_BITS) - 1, place >> LENGTH_BITS)).answer
 
     def put(self, key: str, offset: int, length: int) -> None:
-        """Note where the line with the answer under `key` stands; a later one counts instead of an earlier one."""
+        """Note where the line with the answer under `key` is; a later one counts instead of an earlier one."""
         self._places[key] = offset << LENGTH_BITS | length
 
 
 class Journal:
     """The answers of one journal by their keys, and the file they are appended to."""
 
-    def __init__(self, path: Path, file: int, held: Lease) -> None:
-        self._path, self._file, self._lease = path, file, held
-        self._index = Index(file)
-        self._size = _read(path, file, self._index)
+    def __init__(self, path: Path, log: AppendLog, held: Lease) -> None:
+        self._path, self._log, self._lease = path, log, held
+        log.mend()
+        self._index = Index(log.handle)
+        if self._index.broken:
+            raise InputError(
+                f"{path}: line {self._index.broken[0]} is not a record of the journal; remove the line, or set it "
+                f"aside with scripts/journal.py --compact --journals {path}"
+            )
+        self._size = log.size
         self._waiting: list[_Waiting] = []
         self._commit: asyncio.Task[None] | None = None
 
@@ -113,16 +129,9 @@ class Journal:
 
     def _write(self, lines: bytes) -> None:
         self._lease.check()
-        if os.fstat(self._file).st_size != self._size:
+        if self._log.size != self._size:
             raise ServiceError(f"{self._path}: was changed by another process; this one stops")
-        try:
-            left = memoryview(lines)
-            while left:
-                left = left[os.write(self._file, left) :]
-            os.fsync(self._file)
-        except OSError:
-            os.ftruncate(self._file, self._size)
-            raise
+        self._log.append(lines)
 
 
 @dataclass
@@ -141,13 +150,8 @@ def open_journal(path: Path) -> Iterator[Journal]:
     A last line that a killed process left unfinished is removed: its answer did not count yet.
     Raises `InputError` when another process holds it (`LeaseHeld`), or a line before the last is not a record.
     """
-    with lease(path, f"the journal {path}") as held:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            sync_folder(path.parent)  # a new file's name, too
-            yield Journal(path, file, held)
-        finally:
-            os.close(file)
+    with lease(path, f"the journal {path}") as held, AppendLog(path) as log:
+        yield Journal(path, log, held)
 
 
 @contextmanager
@@ -163,81 +167,13 @@ def open_earlier(paths: Iterable[Path]) -> Iterator[list[Index]]:
             with suppress(FileNotFoundError):
                 files.append(os.open(path, os.O_RDONLY))
                 indexes.append(Index(files[-1]))
-                for place in places(files[-1]):
-                    if place.key is not None:
-                        indexes[-1].put(place.key, place.offset, place.length)
         yield indexes
     finally:
         for file in files:
             os.close(file)
 
 
-def answers_in(path: Path, keys: Container[str]) -> dict[str, Answer]:
-    """The answers under `keys` in a journal that another process may hold and be writing to, as `open_earlier`."""
-    found: dict[str, Answer] = {}
-    with suppress(FileNotFoundError), path.open("rb") as lines:
-        for line in lines:
-            with suppress(ValueError, KeyError, TypeError, RecursionError):
-                key, answer = record(line)
-                if key in keys:
-                    found[key] = answer
-    return found
-
-
-class Place(NamedTuple):
-    """A line of a journal: where it stands, in bytes, and its record's key; or, with `key` None, that it is none."""
-
-    number: int
-    offset: int
-    length: int
-    key: str | None
-    ends: bool
-
-
-def places(file: Path | int) -> Iterator[Place]:
-    """The lines of a journal, numbered from 1, in their order. `file`: its path, or the open file, from its start."""
-    offset = 0
-    with open(file, "rb", closefd=isinstance(file, Path)) as lines:
-        for number, line in enumerate(lines, start=1):
-            key = None
-            with suppress(ValueError, KeyError, TypeError, RecursionError):
-                key, _ = record(line)
-            yield Place(number, offset, len(line), key, line.endswith(b"\n"))
-            offset += len(line)
-
-
-def record(line: bytes) -> tuple[str, Answer]:
-    """The key and the answer in a line. Raises ValueError, KeyError, TypeError or RecursionError if it is no record."""
-    content = json.loads(line)
-    return content["key"], Answer(**content["answer"])
-
-
 def _line(entry: Entry) -> bytes:
     # The canonical spelling of the whole, put together from parts that are spelt already.
     answer = canonical(vars(entry.answer))
     return f'{{"answer":{answer},"key":{json.dumps(entry.key)},"request":{entry.request}}}\n'.encode()
-
-
-def _read(path: Path, file: int, index: Index) -> int:
-    """Index a journal's records and mend its end. Returns its size in bytes."""
-    size = 0
-    unfinished = False
-    for place in places(path):
-        if place.key is None:
-            if not place.ends:
-                break
-            raise InputError(
-                f"{path}: line {place.number} is not a record of the journal; remove the line, or set it aside with "
-                f"scripts/journal.py --compact --journals {path}"
-            )
-        index.put(place.key, place.offset, place.length)
-        size += place.length
-        unfinished = not place.ends
-    if size < os.fstat(file).st_size:
-        os.ftruncate(file, size)
-        os.fsync(file)
-    elif unfinished:
-        os.write(file, b"\n")
-        os.fsync(file)
-        size += 1
-    return size
