@@ -30,13 +30,12 @@ from llamaduo.cluster.requests import (
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
-from llamaduo.cli.errors import InputError
 from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.storage.files import read_json, write_json
 from llamaduo.workflow.fingerprint import fingerprint
-from llamaduo.cli.logs import last_lines
+from llamaduo.cli.logs import has_wrong_options, last_lines
 from llamaduo.workflow.prefetch import cache_of, is_prefetched
-from llamaduo.workflow.preflight import services_used
+from llamaduo.workflow.preflight import check_folder, services_used
 from llamaduo.service.prompts import for_metrics
 from llamaduo.service.prompts import load as load_prompts
 from llamaduo.workflow.provenance import record_start
@@ -50,11 +49,17 @@ WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_m
 PYTHON = "python" if WITH_CONDA else sys.executable
 SCRIPTS = f"{workflow.basedir}/scripts"
 
-CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
+
+def config_key(*place):
+    """A key of the config as a message names it: file, line and key."""
+    return f"{SOURCES.where(place)}: {'.'.join(place)}"
+
+
+CONFIG_NAME = ", ".join(map(str, CONFIG_FILES))
 try:
-    CONFIG = validate(config, CONFIG_NAME)
+    CONFIG = validate(config, SOURCES)
     PROMPTS = load_prompts(Path(CONFIG.prompts))
-    JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
+    JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, config_key("judging", "metrics"))
 except InputError as error:
     sys.exit(f"error: {error}")
 

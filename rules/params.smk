@@ -40,9 +40,15 @@ def program(name):
     return command
 
 
-def settings(section, exclude=frozenset()):
+def text_of(section, exclude=frozenset()):
     """A section of the config as canonical JSON."""
     return canonical(section.model_dump(mode="json", exclude=set(exclude)))
+
+
+def settings(section, exclude=frozenset()):
+    """A param with a section of the config. As a plain text, Snakemake would take {word} in it for a wildcard."""
+    text = text_of(section, exclude)
+    return lambda wildcards: text
 
 
 def uncompared(section, keys):
@@ -120,15 +126,15 @@ def service_of_step(name):
 
 
 def service_of_generator(wildcards, resources):
-    return settings(service_of_step(wildcards.generator))
+    return text_of(service_of_step(wildcards.generator))
 
 
 def service_of_judge(wildcards, resources):
-    return settings(service_of_step(wildcards.judge))
+    return text_of(service_of_step(wildcards.judge))
 
 
 def service_of_baseline(wildcards, resources):
-    return settings(service_of_step(wildcards.service))
+    return text_of(service_of_step(wildcards.service))
 
 
 # Money: what a step may spend and what its costs are about, which change no answer.
@@ -205,12 +211,12 @@ def options_of_evidence(wildcards, input):
 
 def model_settings(wildcards):
     """What of a model's settings its weights and its prompts depend on."""
-    return settings(CONFIG.models[wildcards.model], exclude={"generation"})
+    return text_of(CONFIG.models[wildcards.model], exclude={"generation"})
 
 
 def responding_model(wildcards):
     """A model's settings with those of its sampling."""
-    return settings(CONFIG.models[wildcards.model])
+    return text_of(CONFIG.models[wildcards.model])
 
 
 def cycle_settings(wildcards, of):
@@ -220,7 +226,7 @@ def cycle_settings(wildcards, of):
 
 def training_settings(wildcards):
     training = cycle_settings(wildcards, CONFIG.training_for)
-    return settings(training, exclude=PACE_OF_TRAINING | IN_INPUTS_OF_TRAINING)
+    return text_of(training, exclude=PACE_OF_TRAINING | IN_INPUTS_OF_TRAINING)
 
 
 def checkpoint_pace(wildcards, resources):
@@ -231,7 +237,7 @@ def checkpoint_pace(wildcards, resources):
 
 
 def inference_settings(wildcards):
-    return settings(cycle_settings(wildcards, CONFIG.inference_for), exclude=PACE_OF_INFERENCE)
+    return text_of(cycle_settings(wildcards, CONFIG.inference_for), exclude=PACE_OF_INFERENCE)
 
 
 def batch_size(wildcards, resources):
@@ -302,6 +308,7 @@ def settings_of_report():
         name: {"provider": service.provider, "model": service.model, "simulated": service.is_simulated}
         for name, service in CONFIG.services.items()
     }
-    return canonical(
+    text = canonical(
         {**CONFIG.model_dump(mode="json", include=shown), "services": services, "samples": CONFIG.inference.samples}
     )
+    return lambda wildcards: text
