@@ -7,6 +7,15 @@ min_version("9.0")
 
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from llamaduo.cli.errors import InputError
+from llamaduo.config.sources import read_all
+
+CONFIG_FILES = workflow.overwrite_configfiles or ["config/config.yaml"]
+try:
+    SOURCES = read_all(CONFIG_FILES, workflow.config_settings.config)
+except InputError as error:
+    sys.exit(f"error: {error}")
+
 
 # A config given with --configfile replaces this one; it is not merged into it.
 if not workflow.overwrite_configfiles:

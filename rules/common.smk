@@ -17,7 +17,7 @@ from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.cli.errors import InputError
-from llamaduo.cli.logs import last_lines
+from llamaduo.cli.logs import has_wrong_options, last_lines
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
@@ -50,7 +50,7 @@ from llamaduo.workflow.plan import (
     submissions,
 )
 from llamaduo.workflow.prefetch import cache_of, is_prefetched
-from llamaduo.workflow.preflight import engines, services_to_ask
+from llamaduo.workflow.preflight import check_folder, engines, services_to_ask
 from llamaduo.workflow.provenance import record_start
 from llamaduo.workflow.resources import SMALL, TABLES, TEXTS, Requests, service_slot, step_key, waiting_slot
 from llamaduo.workflow.settings import Steps, report_settings, reworded
@@ -64,11 +64,17 @@ PYTHON = "python" if WITH_CONDA else sys.executable
 SCRIPTS = f"{workflow.basedir}/scripts"
 CONDA, CONDA_VLLM = f"{workflow.basedir}/environment.yaml", f"{workflow.basedir}/rules/envs/vllm.yaml"
 
-CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
+
+def config_key(*place):
+    """A key of the config as a message names it: file, line and key."""
+    return f"{SOURCES.where(place)}: {'.'.join(place)}"
+
+
+CONFIG_NAME = ", ".join(map(str, CONFIG_FILES))
 try:
-    CONFIG = validate(config, CONFIG_NAME)
+    CONFIG = validate(config, SOURCES)
     PROMPTS = load_prompts(Path(CONFIG.prompts))
-    for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
+    for_metrics(PROMPTS.judge, CONFIG.judging.metrics, config_key("judging", "metrics"))
 except InputError as error:
     sys.exit(f"error: {error}")
 

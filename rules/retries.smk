@@ -29,7 +29,7 @@ def retries_of_job(job):
 
     Nor one that hardly ever begins: SLURM refuses its request, or its node has no Python.
     """
-    if job in REFUSED:
+    if job in REFUSED or any(has_wrong_options(Path(log)) for log in job.log):
         return 0
     if job.rule.name != "finetune":
         return job.rule.restart_times

@@ -1,5 +1,7 @@
 """What happens before the first job and after the last."""
 
+import signal
+
 import snakemake.logging
 
 # The resolved config, for reading.
@@ -11,6 +13,8 @@ LOOKING = {"status", "estimate", "report", "prefetch"}
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
+# The signals that ended this start of the workflow.
+SIGNALS = []
 
 
 # So many lines of a failed job's log are shown.
@@ -43,25 +47,30 @@ def prepare_start():
 
     Looked at is what the planned jobs will use, and what may follow behind their checkpoints.
     """
+    note_signals()
     jobs = list(workflow.dag.needrun_jobs())
     rules_to_run = {job.rule.name for job in jobs}
     if rules_to_run == {"status"}:
         write_json(RESULTS.note("status.json"), CONFIG.model_dump(mode="json"))
         return
     try:
+        check_folder(config_key("results"), Path(CONFIG.results))
         if not rules_to_run <= LOOKING:
+            check_folder(config_key("state"), Path(CONFIG.state))
             FAILED.unlink(missing_ok=True)
         write_json(SETTINGS, CONFIG.model_dump(mode="json"))
         if not rules_to_run <= LOOKING:
             STEPS.write()
         record_start(RESULTS.note("starts.jsonl"), CONFIG_NAME)
+    except InputError as error:
+        sys.exit(f"error: {error}; {NOTHING_STARTED}")
     except OSError as error:
         sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
     if computes and not WITH_CONDA and "vllm" in engines(CONFIG) and importlib.util.find_spec("vllm") is None:
         sys.exit(
-            f"{CONFIG_NAME}: inference.engine: vllm is not installed here: run with --sdm conda, {NOTHING_STARTED}"
+            f"{config_key('inference', 'engine')}: vllm is not installed here: run with --sdm conda, {NOTHING_STARTED}"
         )
     asked = services_to_ask(CONFIG, [(job.rule.name, job.wildcards_dict) for job in jobs], leads_on)
     check = [sys.executable, f"{SCRIPTS}/preflight.py", "--config", str(SETTINGS)]
@@ -70,6 +79,22 @@ def prepare_start():
     check += ["--coverage", str("read_coverage" in rules_to_run).lower()]
     if subprocess.run(check, check=False).returncode:
         sys.exit(f"{CONFIG_NAME}: {NOTHING_STARTED}, see the message above.")
+
+
+def note_signals():
+    """Remember Ctrl-C and SIGTERM before Snakemake acts on them: it calls both a failure."""
+
+    def noting(act):
+        def note(number, frame):
+            SIGNALS.append(number)
+            act(number, frame)
+
+        return note
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        act = signal.getsignal(number)
+        if callable(act):
+            signal.signal(number, noting(act))
 
 
 def only_looks():
@@ -89,8 +114,12 @@ def show_summary(failed=False):
     )
     status = [sys.executable, f"{SCRIPTS}/status.py", "--config", str(SETTINGS)]
     subprocess.run([*status, "--usage"], check=False)
-    if failed:
-        note_failed(workflow.scheduler.failed)
+    if not failed:
+        return
+    note_failed(workflow.scheduler.failed)
+    if SIGNALS:
+        print("interrupted: the same command continues.")
+    else:
         print(f"Some jobs failed; their logs are under {RESULTS.logs}. `snakemake report` renders what exists.")
 
 

@@ -263,7 +263,7 @@ def test_a_missing_section_is_named(missing: str) -> None:
         validate(values, "my.yaml")
 
 
-@pytest.mark.parametrize(("text", "said"), [("- a list", "mapping"), ("a: [", "not YAML"), (None, "no such config")])
+@pytest.mark.parametrize(("text", "said"), [("- a list", "mapping"), ("a: [", "not YAML"), (None, "my.yaml: no such")])
 def test_a_file_that_is_no_config_is_said_so(tmp_path: Path, text: str | None, said: str) -> None:
     path = tmp_path / "my.yaml"
     if text is not None:

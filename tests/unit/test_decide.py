@@ -194,7 +194,7 @@ class TestSettings:
         ("values", "message"),
         [
             ({"epsilon": {"mean": 200}}, "epsilon.mean.*less than or equal to 100"),
-            ({"epsilon": {"mean": {"share_of_service": 0.9}}}, "share_of_service.*greater than or equal to 1"),
+            ({"epsilon": {"mean": {"share_of_service": 0.9}}}, "share_of_service.*percent are meant: 90, not 0.9"),
             ({"epsilon": {"mean": None, "coverage": None}}, "at least one criterion must remain"),
             ({"epsilon": {"mean": "high"}}, "valid number"),
             ({"zeta": -1}, "greater than or equal to 0"),

@@ -88,7 +88,7 @@ class TestProperties:
             assert row["value"] - 1e-9 <= row["upper"] <= 100
 
     @settings(max_examples=40, deadline=None)
-    @given(responses, st.lists(st.integers(0, 100), min_size=2, max_size=5, unique=True))
+    @given(responses, st.lists(st.integers(2, 100), min_size=2, max_size=5, unique=True))
     def test_c_never_rises_with_zeta(self, graded, zeta):
         found = measure(rows(*graded), ["similarity"], MetricsSettings(zeta=sorted(zeta), bootstrap_samples=100))
         values = [row["value"] for row in found if row["statistic"] == "coverage"]

@@ -1,5 +1,8 @@
 """The errors that a user can mend: shown as a single message, without a traceback."""
 
+WRONG_OPTIONS = "wrong options: the same command would fail again"
+"""The last line of a program that ends with exit status 2."""
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message names the file, key or row and what would be right."""

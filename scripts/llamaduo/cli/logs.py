@@ -3,6 +3,8 @@
 import os
 from pathlib import Path
 
+from llamaduo.cli.errors import WRONG_OPTIONS
+
 MOST_BYTES = 65_536
 """Of a log no more than its end is read."""
 
@@ -21,6 +23,11 @@ def last_lines(log: Path, count: int) -> list[str]:
         return []
     lines = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in text.split("\n")]
     return [_printable(line) for line in lines if line][-count:]
+
+
+def has_wrong_options(log: Path) -> bool:
+    """Whether the program that wrote a log did not take its options, so that another attempt is of no use."""
+    return last_lines(log, 1) == [WRONG_OPTIONS]
 
 
 def _printable(line: str) -> str:

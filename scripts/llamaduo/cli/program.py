@@ -14,10 +14,12 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from jsonargparse import ArgumentParser
 from pydantic import BaseModel, ValidationError
 
-from llamaduo.cli.errors import InputError, MachineError, ServiceError
+from llamaduo.cli.errors import WRONG_OPTIONS, InputError, MachineError, ServiceError
+from llamaduo.cli.secrets import holds_secret, looks_secret
 from llamaduo.models.gpus import check_gpus
 
 Settings = TypeVar("Settings", bound=BaseModel)
+Where = Callable[[Sequence[str | int], str], str]
 
 
 def run(main: Callable[..., None], description: str | None) -> None:
@@ -34,11 +36,14 @@ def run(main: Callable[..., None], description: str | None) -> None:
     parser.add_function_arguments(main)
     _spell_with_dashes(parser)
     _take_bare_flags(parser, main)
-    arguments = parser.parse_args(_with_lists(sys.argv[1:], main))
     try:
-        options = vars(parser.instantiate(arguments))
-    except ValidationError as error:
-        print(f"error: {describe(error, 'options')}", file=sys.stderr, flush=True)
+        options = vars(parser.instantiate(parser.parse_args(_with_lists(sys.argv[1:], main))))
+    except (ValidationError, SystemExit) as error:
+        if isinstance(error, SystemExit) and not error.code:
+            raise  # --help
+        if isinstance(error, ValidationError):
+            print(f"error: {describe(error, 'options')}", file=sys.stderr)
+        print(WRONG_OPTIONS, file=sys.stderr, flush=True)
         sys.exit(2)
     options.pop("from_config", None)
     try:
@@ -95,23 +100,33 @@ def read_settings(text: str, model: type[Settings], name: str) -> Settings:
         raise InputError(describe(error, name, model)) from error
 
 
-def describe(error: ValidationError, where: str, model: type[BaseModel] | None = None) -> str:
+def describe(error: ValidationError, where: str | Where, model: type[BaseModel] | None = None) -> str:
     """One line per wrong key: where it stands, what is wrong with it, and what was found there.
 
-    `model`, where it is given, is what was validated: an unknown key is then told together with the known ones.
+    `where` may be a function of a key and a message that names file and line. `model`, where it is given, is what was
+    validated: an unknown key is then reported together with the known ones.
     """
     lines = []
     for problem in error.errors(include_url=False):
-        key = ".".join(str(part) for part in problem["loc"]) or "(top level)"
+        place = problem["loc"]
         message = problem["msg"].removeprefix("Value error, ")
         found = problem.get("input")
-        shown = "" if isinstance(found, dict | list | BaseModel) else f" (found {found!r})"
+        shown = f" (found {found!r})" if _may_be_shown(place, found) else ""
         if problem["type"] == "missing":
             message = "required key is missing"
         elif problem["type"] == "extra_forbidden":
-            message = "unknown key" + _instead(str(problem["loc"][-1]), _known_keys(model, problem["loc"][:-1]))
-        lines.append(f"{where}: {key}: {message}{shown}")
+            # Its value, which nothing reads, is not shown: it may be an API key.
+            message, shown = "unknown key" + _instead(str(place[-1]), _known_keys(model, place[:-1])), ""
+        source = where if isinstance(where, str) else where(place, message)
+        lines.append(": ".join(filter(None, [source, ".".join(map(str, place)), f"{message}{shown}"])))
     return "\n".join(lines)
+
+
+def _may_be_shown(place: Sequence[str | int], found: object) -> bool:
+    if isinstance(found, dict | list | BaseModel):
+        return False
+    names = [part for part in place if isinstance(part, str)]
+    return not (holds_secret(names[-1] if names else "") or looks_secret(str(found)))
 
 
 def _instead(key: str, known: Sequence[str]) -> str:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import PathText, Section
 
 ALL_CATEGORIES = "*"
 
@@ -29,7 +29,7 @@ class CoverageSettings(Section):
 
     UNCOMPARED = dict.fromkeys(("minimum_train", "minimum_test"), "whether the splits are let through")
 
-    source: str = Field(min_length=1)
+    source: PathText = Field(min_length=1)
     """A folder with train and test files, one file (.parquet, .jsonl, .json or .csv), or a Hub dataset `owner/name`."""
     revision: str | None = None
     """Commit, tag or branch of a Hub dataset; without it the data may change under the same config."""
@@ -39,9 +39,9 @@ class CoverageSettings(Section):
     """`no_robots`: prompt, prompt_id, messages, category; `openai_chat`: messages; `columns`: prompt, response."""
     columns: Columns = Columns()
     """Names of columns, where they are not the usual ones."""
-    train_split: str = Field(default="train", min_length=1)
+    train_split: PathText = Field(default="train", min_length=1)
     """Name of the train split: of the Hub dataset's split, or of the folder's file without its ending."""
-    test_split: str | None = Field(default=None, min_length=1)
+    test_split: PathText | None = Field(default=None, min_length=1)
     """Name of the test split; null: `test` where there is one, else the train split is divided by `test_ratio`."""
     test_ratio: float = Field(default=0.1, gt=0, lt=1)
     """Share of each category's rows that becomes the test split, when none is given."""

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import Percent, Section
 
 FilterName = Literal["rules", "exact", "minhash", "novelty", "decontamination"]
 Script = Literal[
@@ -119,7 +119,7 @@ class RulesSettings(Section):
     scripts: tuple[Script, ...] = ()
     """Scripts that rows are to be written in; empty: any. Rejected as `wrong_script`: a row with too few such letters.
     Japanese is CJK, HIRAGANA and KATAKANA."""
-    minimum_script_share: float = Field(50, ge=0, le=100)
+    minimum_script_share: Percent = Field(50, ge=0, le=100)
     """Percentage of a text's letters, in instruction and response each, that `scripts` must have."""
 
     @field_validator("refusal_phrases", "image_and_file_phrases", "blocklist")
@@ -148,7 +148,7 @@ class DecontaminationSettings(Section):
     ngram: int = Field(8, ge=2, le=50)
     """Words of an n-gram. Texts of fewer words prove nothing, except an instruction that equals a test instruction
     or is too near to it by ROUGE-L."""
-    overlap: float = Field(50, gt=0, le=100)
+    overlap: Percent = Field(50, gt=0, le=100)
     """Percentage of a text's words covered by n-grams of one test row from which the row is rejected."""
     rouge_threshold: float = Field(0.7, ge=0, le=1)
     """ROUGE-L F, to a test instruction or response of the same kind, above which a row is rejected."""
@@ -167,7 +167,7 @@ class CurationSettings(Section):
     """ROUGE-L F of the instruction, to one of the train split or the pool, above which a row is not novel."""
     stemmer: bool = False
     """Compare Porter stems instead of words in ROUGE-L, as rouge-score's `use_stemmer` does."""
-    other_scripts: float = Field(50, ge=0, le=100)
+    other_scripts: Percent = Field(50, ge=0, le=100)
     """ROUGE's words know a to z and 0 to 9 only. An instruction is compared by its Unicode words instead when it has
     no such words, or when less than this percentage of its letters and digits are such; 0: only in the first case."""
     decontamination: DecontaminationSettings = DecontaminationSettings()

@@ -4,9 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from llamaduo.config.base import Section
-
-Percent = Annotated[float, Field(ge=0, le=100)]
+from llamaduo.config.base import Percent, Score, Section
 
 
 class MetricsSettings(Section):
@@ -14,9 +12,9 @@ class MetricsSettings(Section):
 
     over_grades: Literal["mean", "median"] = "mean"
     """How a response's score is made of its M grades."""
-    zeta: list[Percent] = Field(default=[50.0, 70.0])
+    zeta: list[Score] = Field(default=[50.0, 70.0])
     """The scores, 0 to 100, that count as good enough: C at zeta is the percentage of responses that reach it."""
-    confidence: float = Field(default=95.0, ge=50, lt=100)
+    confidence: Percent = Field(default=95.0, ge=50, lt=100)
     """Confidence of the bootstrap intervals, in percent."""
     bootstrap_samples: int = Field(default=10_000, ge=100, le=1_000_000)
     """How often the test prompts are drawn anew for an interval."""
@@ -33,7 +31,7 @@ class MetricsSettings(Section):
 class ShareOfService(Section):
     """A threshold relative to what the service LLM itself is given by the same judge."""
 
-    share_of_service: float = Field(ge=1, le=200)
+    share_of_service: Percent = Field(gt=1, le=200)
     """Percent of the service LLM's own value: 90 means that a tenth below it is good enough."""
 
 
@@ -41,9 +39,7 @@ def _kind(threshold: Any) -> str:
     return "share" if isinstance(threshold, dict | ShareOfService) else "absolute"
 
 
-Threshold = Annotated[
-    Annotated[Percent, Tag("absolute")] | Annotated[ShareOfService, Tag("share")], Discriminator(_kind)
-]
+Threshold = Annotated[Annotated[Score, Tag("absolute")] | Annotated[ShareOfService, Tag("share")], Discriminator(_kind)]
 """Epsilon of one criterion: an absolute value, 0 to 100, or a share of the service's own."""
 
 
@@ -76,7 +72,7 @@ class DecisionSettings(Section):
     """The thresholds for all metrics."""
     per_metric: dict[str, Epsilon] = Field(default={})
     """Other thresholds for single metrics, by name; a metric with both null does not count."""
-    zeta: Percent = 70.0
+    zeta: Score = 70.0
     """The zeta of the C that has to reach its epsilon; one of the section metrics' zeta."""
     judges: Literal["mean", "all", "any"] = "mean"
     """Over the judges: their mean, every judge, or at least one judge that finds everything good enough."""

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import LowPercent, Section
 
 METRIC_NAME = re.compile(r"[a-z][a-z0-9_]*")
 """A metric's name becomes a key of the judge's answer and part of column names."""
@@ -24,7 +24,7 @@ class JudgingSettings(Section):
     """What is graded, 0 to 100 each; each needs a text under [judge.metrics] in prompts.toml. One call gives all."""
     share_identical: bool = True
     """Whether identical responses to one prompt share their grades, which are then paid for once."""
-    maximum_ungraded: float = Field(default=5.0, ge=0, le=100)
+    maximum_ungraded: LowPercent = Field(default=5.0, ge=0, le=100)
     """Most grades, in percent, that may be missing (refused or never well formed); with more, the step fails."""
 
     @model_validator(mode="after")

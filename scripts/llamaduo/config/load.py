@@ -1,24 +1,38 @@
-"""From a config's plain values to validated settings, with messages that name file and key."""
+"""From a config's plain values to validated settings, with messages that name file, line and key."""
 
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import ValidationError
 
 from llamaduo.cli.errors import InputError
 from llamaduo.cli.program import describe
+from llamaduo.cli.secrets import secrets
 from llamaduo.config import prices
 from llamaduo.config.root import Config
+from llamaduo.config.sources import Sources, read
 
 WORKFLOW = Path(__file__).parents[3]
 """The folder of the Snakefile, when this is run from a clone."""
+KEYS_OF_NOTHING = ("simulation.key",)
+"""Where the config itself may hold an API key: that of a simulated service."""
+
+Where = Callable[[Sequence[str | int], str], str]
 
 
-def validate(values: Any, where: str) -> Config:
-    """The config made from plain values, prices looked up; raises `InputError` with a line per wrong key."""
+def validate(values: Any, source: str | Sources) -> Config:
+    """The config made from plain values, prices looked up; raises `InputError` with a line per wrong key.
+
+    `source` is where the values come from: the files that were read, or what to call them.
+    """
+    where: Where = source.where if isinstance(source, Sources) else lambda place, text: source
     if not isinstance(values, dict):
-        raise InputError(f"{where}: a mapping of keys is expected, not {type(values).__name__}")
+        raise InputError(f"{where((), '')}: a mapping of keys is expected, not {type(values).__name__}")
+    if found := list(secrets(values, KEYS_OF_NOTHING)):
+        raise InputError(
+            "\n".join(f"{where(place, text)}: {'.'.join(map(str, place))}: {text}" for place, text in found)
+        )
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
@@ -28,13 +42,8 @@ def validate(values: Any, where: str) -> Config:
 
 def load(path: Path) -> Config:
     """The config in a YAML file."""
-    try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such config file") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from error
-    return validate(values, str(path))
+    source = read(path)
+    return validate(source.values, Sources([source]))
 
 
 def _with_own_files(config: Config) -> Config:
@@ -47,7 +56,7 @@ def _with_own_files(config: Config) -> Config:
     return config.model_copy(update=chosen)
 
 
-def _with_prices(config: Config, where: str) -> Config:
+def _with_prices(config: Config, where: Where) -> Config:
     """The config with the price of every service that the file of prices knows."""
     path = Path(config.prices)
     # Only a list that someone named must be there: a report is also rendered where there is no workflow.
@@ -60,11 +69,12 @@ def _with_prices(config: Config, where: str) -> Config:
         for name, service in config.services.items()
     }
     if config.budget_usd is not None:
+        place = where(("budget_usd",), "")
         for name, service in services.items():
             # A simulated service without a price costs nothing; with one it is metered, to rehearse a budget.
             if service.price is None and not service.is_simulated:
                 raise InputError(
-                    f"{where}: budget_usd: what {service.model!r} of services.{name} charges is not known, so the "
+                    f"{place}: budget_usd: what {service.model!r} of services.{name} charges is not known, so the "
                     f"budget could not be kept; add services.{name}.price (dollars per million tokens: prompt, "
                     f"completion), or the model to {config.prices}"
                 )

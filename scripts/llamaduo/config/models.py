@@ -1,11 +1,10 @@
 """The local LLMs: where their weights come from and how a conversation is put to them."""
 
-from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import PathOfFile, PathText, Section
 
 Family = Literal["gemma", "mistral", "llama", "chatml", "phi"]
 
@@ -26,7 +25,7 @@ class GenerationOverrides(Section):
 class ModelSettings(Section):
     """A local LLM: a base model to be fine-tuned, or one that was tuned elsewhere and is judged only."""
 
-    path: str = Field(min_length=1)
+    path: PathText = Field(min_length=1)
     """A model's id on the Hugging Face Hub, or a folder. Weights are read from safetensors only. Gated models need
     HF_TOKEN in the environment; nodes without network need `snakemake prefetch` before."""
     revision: str | None = None
@@ -34,7 +33,7 @@ class ModelSettings(Section):
     `snakemake prefetch` says which one it is."""
     kind: Literal["base", "adapter", "merged"] = "base"
     """`base`: fine-tuned by the runs. `adapter`, `merged`: tuned elsewhere, judged and not trained."""
-    base: str | None = None
+    base: PathText | None = None
     """For an adapter: the id or folder of the model that it was tuned from."""
     base_revision: str | None = None
     """For an adapter: the revision of that model."""
@@ -42,7 +41,7 @@ class ModelSettings(Section):
     """The chat template. `gemma` (also Gemma 2 and 3), `mistral`, `llama` (3 and later), `chatml` (Qwen), `phi` (Phi 3
     and 4-mini): made of tokens that the base models have already. `own`: the tokenizer's, as instruct variants have
     one. `auto`: the tokenizer's where it has one, else that of the family whose tokens it has."""
-    chat_template: Path | None = None
+    chat_template: PathOfFile | None = None
     """A file with a chat template (Jinja) to be used instead."""
     generation: GenerationOverrides = GenerationOverrides()
     """Sampling settings of this model, in place of those of `inference`."""

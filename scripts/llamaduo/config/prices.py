@@ -3,13 +3,13 @@
 from datetime import date
 from pathlib import Path
 
-import yaml
 from pydantic import ValidationError
 
 from llamaduo.cli.errors import InputError
 from llamaduo.cli.program import describe
 from llamaduo.config.base import Section
 from llamaduo.config.services import Price, ServiceSettings
+from llamaduo.config.sources import Sources, read
 
 
 class Prices(Section):
@@ -31,13 +31,8 @@ class Prices(Section):
 
 def load(path: Path) -> Prices:
     """The prices in a YAML file; raises `InputError` when it is missing or wrong."""
+    source = read(path, "prices, named by the key `prices` of the config")
     try:
-        values = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file (prices, named by the key `prices` of the config)") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: not YAML: {error}") from error
-    try:
-        return Prices.model_validate(values)
+        return Prices.model_validate(source.values)
     except ValidationError as error:
-        raise InputError(describe(error, str(path), Prices)) from error
+        raise InputError(describe(error, Sources([source]).where, Prices)) from error

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_core import InitErrorDetails
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import PathText, Section
 from llamaduo.config.coverage import ALL_CATEGORIES, CoverageSettings, TaskSettings
 from llamaduo.config.curation import CurationSettings
 from llamaduo.config.decision import DecisionSettings, MetricsSettings
@@ -94,10 +94,10 @@ class Config(Section):
     """The local LLMs by name."""
     judges: list[str] = Field(min_length=1)
     """The services that grade."""
-    prompts: str = "config/prompts.toml"
+    prompts: PathText = "config/prompts.toml"
     """The file with the wording of the prompts for judges and generators. The default is the workflow's own where the
     current folder has no such file."""
-    prices: str = "config/prices.yaml"
+    prices: PathText = "config/prices.yaml"
     """The file with what service LLMs charge; services.NAME.price goes before it. The default: as for prompts."""
     budget_usd: float | None = Field(default=None, ge=0)
     """Most US dollars that all services of this workflow may charge, over all its runs; null: no bound."""

@@ -1,5 +1,6 @@
 """The section `services`: which service LLMs there are, how they are reached, and how much may be asked of them."""
 
+import re
 from typing import Annotated, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
@@ -16,6 +17,8 @@ GeminiSDK = Literal["google-genai", "google-generativeai"]
 Mode = Literal["online", "batch"]
 
 MARKS_OF_CREDENTIALS = "@?"
+# Twenty letters and digits without a break are a key rather than a name.
+VARIABLE = re.compile(r"(?=[A-Za-z_])(?!(?=\w*\d)[A-Za-z0-9]{20})\w+", re.ASCII)
 _ADDRESS = TypeAdapter(HttpUrl)
 
 
@@ -197,6 +200,12 @@ class ServiceSettings(Section):
 
     @model_validator(mode="after")
     def _no_credentials(self) -> Self:
+        # A message about the field alone would show its value.
+        if self.api_key_variable is not None and not VARIABLE.fullmatch(self.api_key_variable):
+            raise ValueError(
+                "api_key_variable: not the name of an environment variable; its value is not shown, as it may be the "
+                "API key itself: put that into an environment variable, and the variable's name here"
+            )
         if self.base_url is None or self.base_url == SIMULATED:
             return self
         try:

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from llamaduo.config.base import Section
+from llamaduo.config.base import PathText, Section
 
 
 class Faults(Section):
@@ -58,7 +58,7 @@ class Simulation(Section):
     """What goes wrong on purpose."""
     batches: BatchSimulation = BatchSimulation()
     """How its batches go."""
-    log: str | None = None
+    log: PathText | None = None
     """File to which it appends one line per request that it served; null keeps none."""
     seed: int = 0
     """Changes its answers and its faults."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 
 from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
@@ -66,6 +67,18 @@ def engines(config: Config) -> set[str]:
     """The inference engines that some cycle uses."""
     overridden = [one.inference["engine"] for one in config.overrides if "engine" in one.inference]
     return {config.inference.engine, *overridden}
+
+
+def check_folder(key: str, folder: Path) -> None:
+    """Make a folder; raises `InputError`, naming the config's key, where no file can be written into it."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=folder):
+            pass
+    except FileExistsError:
+        raise InputError(f"{key}: {folder} is a file, where a folder is needed") from None
+    except OSError as error:
+        raise InputError(f"{key}: {folder} cannot be written: {error.strerror}") from None
 
 
 def check_keys(config: Config, services: Sequence[str]) -> None:
