@@ -11,6 +11,7 @@ def notice_checkpoints_of_earlier_starts():
     was in the first plan and up to date. The pool of a new cycle may be neither: an interrupted start has made it, and
     the decision before it brings it into the plan. Its jobs would then begin with unresolved inputs. A checkpoint with
     unresolved inputs of its own has to wait for them, as only they tell whether it is up to date.
+    Source: github.com/snakemake/snakemake/issues/3862 (open).
     """
     update = DAG.update_checkpoint_dependencies
 
