@@ -17,6 +17,7 @@ if not workflow.overwrite_configfiles:
 include: "rules/common.smk"
 include: "rules/params.smk"
 include: "rules/resources.smk"
+include: "rules/checkpoints.smk"
 include: "rules/loop.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
