@@ -24,6 +24,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
+include: "rules/checkpoints.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
