@@ -1,12 +1,6 @@
-import sys
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.0")
-
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
-
 
 # A config given with --configfile replaces this one; it is not merged into it.
 if not workflow.overwrite_configfiles:
@@ -21,10 +15,8 @@ include: "rules/loop.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
-include: "rules/limits.smk"
-include: "rules/plan.smk"
 include: "rules/cluster.smk"
-include: "rules/executor.smk"
+include: "rules/plan.smk"
 include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"

@@ -3,7 +3,6 @@
 import functools
 import gc
 import importlib.util
-import json
 import os
 import re
 import shlex
@@ -34,13 +33,14 @@ from llamaduo.cli.errors import InputError
 from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.storage.files import read_json, write_json
 from llamaduo.workflow.fingerprint import fingerprint
-from llamaduo.cli.logs import last_lines
+from llamaduo.cli.logs import ends_of_logs
 from llamaduo.workflow.prefetch import cache_of, is_prefetched
 from llamaduo.workflow.preflight import services_used
 from llamaduo.service.prompts import for_metrics
 from llamaduo.service.prompts import load as load_prompts
 from llamaduo.workflow.provenance import record_start
 from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
+from snakemake_executor_plugin_llamaduo.start import site_of_start
 from llamaduo.training.continuation import begun, forget_hopeless, is_hopeless
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
@@ -57,6 +57,9 @@ try:
     JUDGE_PROMPTS = for_metrics(PROMPTS.judge, CONFIG.judging.metrics, f"{CONFIG_NAME}: judging.metrics")
 except InputError as error:
     sys.exit(f"error: {error}")
+
+# What the rules have to know of the machines.
+SITE = site_of_start(workflow)
 
 # What is graded: the responses of a run's cycle, or those of a baseline.
 SUBJECT = r"runs/[^/]+/[^/]+/[^/]+/volume-\d+|baselines/[^/]+/[^/]+"

@@ -20,17 +20,6 @@ CHECKS_OF_JUDGING = {"maximum_ungraded"}
 IN_INPUTS_OF_TRAINING = {"include_train", "warm_start"}
 
 
-def look_once_at_parameters():
-    """Have Snakemake look at the parameters of a function once, and not dozens of times per job."""
-    from snakemake import common, rules
-
-    once = functools.cache(common.get_function_params)
-    common.get_function_params = rules.get_function_params = once
-
-
-look_once_at_parameters()
-
-
 def program(name):
     """The command that runs a program. Not compared: another interpreter or folder changes no result."""
 
@@ -89,9 +78,9 @@ for service_slot, steps_at_once in slots_of_all_services().items():
 
 # Services
 
-# Set with `resources` in a profile where compute nodes cannot reach the internet: steps that call services are then run
-# by Snakemake's main process, on the node where it runs.
-SERVICES_ON_LOGIN_NODE = bool(workflow.global_resources.get("services_on_login_node").value)
+# Where compute nodes cannot reach the internet, steps that call services are run by Snakemake's main process, on the node
+# where it runs.
+SERVICES_ON_LOGIN_NODE = SITE.services_on_login_node
 
 
 def asked_of(name, role):

@@ -4,12 +4,10 @@ import atexit
 import math
 from collections import Counter
 
-from snakemake.settings.types import Quietness
+from snakemake_executor_plugin_llamaduo.job_facts import request_of
 from tabulate import tabulate
 
 EXAMPLES_SHOWN = 5
-# Jobs of one array, by the profile for a cluster.
-ARRAY_LIMIT = int(os.environ.get("LLAMADUO_ARRAY_LIMIT", "0"))
 TARGETS = {"all", "sweep", "coverage", "deploy", "status"}
 # The steps whose calls are charged: the service's role, the wildcard that names it, the place of the journal.
 GRADES = ("judge", "judge", "judging/{subject}/{judge}")
@@ -27,18 +25,6 @@ ABOUT_DOLLARS = """Dollars: an estimate as by `snakemake estimate`, from what is
 What stands in the journals is not paid for again: of two figures, the first is right if all of it still fits what these
 steps ask, the second if none of it does. Batches are charged where they are submitted.
 """
-
-
-def tell_of_job(job, *arguments, tell=Job.log_info, **options):
-    """What Snakemake tells of a job; of one in a quiet dry-run nothing, not even that a checkpoint changes the plan.
-
-    Snakemake puts together what it would tell, which takes a quarter of a large plan's time, before it is quiet.
-    """
-    if not (workflow.dryrun and {Quietness.RULES, Quietness.ALL} & set(workflow.output_settings.quiet or ())):
-        tell(job, *arguments, **options)
-
-
-Job.log_info = tell_of_job
 
 
 def reasons_of(job):
@@ -117,12 +103,12 @@ def submissions(jobs):
     Of steps that ask the same service only so many are ready together as its slots let through, one as it comes.
     """
     alike, slots = {}, [slot_of(service) for service in CONFIG.services]
-    for job in filter(is_submitted, jobs):
+    for job in filter(LIMITS.is_submitted, jobs):
         alike.setdefault((job.rule.name, request_of(job)), []).append(job)
     least = 0
     for kind in alike.values():
         rounds = [sum(job.resources.get(slot, 0) for job in kind) / places_of(slot) for slot in slots]
-        least += math.ceil(max(len(kind) / ARRAY_LIMIT, *rounds))
+        least += math.ceil(max(len(kind) / SITE.array_limit, *rounds))
     return least
 
 
@@ -147,12 +133,12 @@ def show_plan():
         existing = [job for job in alike if exists_in_part(job)]
         why = Counter(reason for job in alike for reason in reasons_of(job))
         told = ", ".join(f"{reason} ({count})" for reason, count in why.most_common())
-        where = "" if is_submitted(alike[0]) else "beside Snakemake"
+        where = "" if LIMITS.is_submitted(alike[0]) else "beside Snakemake"
         hours = sum(map(gpu_hours, alike))
         rows.append([step, len(alike), len(existing) or "", where, f"{hours:,.0f}" if hours else ""])
         rows[-1] += [shown_dollars(alike, charged), told]
         again += existing
-    submitted = sum(map(is_submitted, jobs))
+    submitted = sum(map(LIMITS.is_submitted, jobs))
     total = ["total", len(jobs), len(again) or "", f"{submitted} on a cluster", f"{sum(map(gpu_hours, jobs)):,.0f}"]
     rows.append([*total, shown_dollars(jobs, charged), ""])
     headers = ["step", "count", "again", "where", "GPU hours asked", "dollars, about", "why"]
@@ -162,12 +148,12 @@ def show_plan():
         print(f"again: {job.rule.name}: {outputs}: {', '.join(reasons_of(job))}")
     if len(again) > EXAMPLES_SHOWN:
         print(f"again: and {len(again) - EXAMPLES_SHOWN} more")
-    if ARRAY_LIMIT:
+    if SITE.array_limit:
         print(
             f"Submissions: {submissions(jobs):,} at least; jobs of a kind that are ready together are one array. Steps "
             "that ask the same service follow one another."
         )
-    for line in never_run(jobs):
+    for line in LIMITS.never_run(jobs):
         print(f"warning: {line}")
     print("GPU hours: what the jobs may use at most; behind a decision or a pool's yield there may be more steps.")
     print(about_dollars, end="")

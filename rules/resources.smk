@@ -10,15 +10,15 @@ SMALL, TABLES, POOL, TEXTS = 1000, 2000, 8000, 4000
 SHORT = CONFIG.resources.start_minutes
 
 
-# What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
-LONGEST_MINUTES = float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf"))
-LARGEST_MB = float(os.environ.get("LLAMADUO_LARGEST_MB", "inf"))
+# What the site's partitions allow.
+LONGEST_MINUTES = SITE.longest_minutes
+LARGEST_MB = SITE.largest_mb
 # Requests and uploads of batches, which the services may have wait.
 TIME_OF_SUBMITTING = int(min(120, LONGEST_MINUTES))
 # The site's GPUs of one training, by model; those of every other large model; and the cores beside each GPU.
-GPUS_BY_MODEL = json.loads(os.environ.get("LLAMADUO_GPUS", "{}"))
-GPUS_OF_LARGE_MODEL = int(os.environ.get("LLAMADUO_LARGE_MODEL_GPUS", "0"))
-CORES_PER_GPU = int(os.environ.get("LLAMADUO_CORES_PER_GPU", "1"))
+GPUS_BY_MODEL = SITE.gpus
+GPUS_OF_LARGE_MODEL = SITE.large_model_gpus
+CORES_PER_GPU = SITE.cores_per_gpu
 # 10^9 parameters: in 4 bits a smaller model leaves one A100 half empty, and a step of a larger one is worth dividing.
 LARGE_MODEL = 6
 

@@ -1,7 +1,8 @@
 """How often a job is tried again: a training as often as its own record of attempts allows."""
 
 from llamaduo.training.continuation import now
-from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake_executor_plugin_llamaduo.executor import REFUSED
+from snakemake_executor_plugin_llamaduo.patches import retry_as
 
 # How often one start of the workflow takes a training up again: after a time limit or a kill, and after failures that
 # may pass. The program counts the two apart. A job's own process must not: it would train on past the job's end.
@@ -12,8 +13,6 @@ TRAINING_RETRIES = (CONFIG.training.continuations + CONFIG.training.failures) * 
 MOST_NOT_BEGUN = 4
 
 
-# Jobs that were not submitted, and why: the cluster could never run them. They have made nothing, and never would.
-REFUSED = {}
 # Attempts that began before are of another start. The clocks of the nodes may differ by some minutes.
 EARLIEST_ATTEMPT = now(minutes_ago=5)
 
@@ -42,12 +41,4 @@ def retries_of_job(job):
     return 0 if hopeless else job.rule.restart_times
 
 
-Job.restart_times = property(retries_of_job)
-
-
-def handle_error(scheduler, job, postprocess_job=True, handle=JobScheduler._handle_error):
-    """What Snakemake does when a job has failed. The outputs of one that was not submitted are those of before."""
-    handle(scheduler, job, postprocess_job and job not in REFUSED)
-
-
-JobScheduler._handle_error = handle_error
+retry_as(retries_of_job)

@@ -1,7 +1,5 @@
 """What happens before the first job and after the last."""
 
-import snakemake.logging
-
 # The steps that failed in the last start.
 FAILED = Path(results("settings/failed.json"))
 # Targets that make nothing that a main process could be making: its lock and its failures are left alone.
@@ -9,21 +7,6 @@ LOOKING = {"status", "estimate", "report", "prefetch"}
 # Rules that read weights.
 WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
-
-
-# So many lines of a failed job's log are shown.
-LINES_OF_FAILED = 30
-
-
-def ends_of_logs(logs):
-    """What Snakemake shows of a failed job's logs: as it comes it shows them whole, up to the first that is empty."""
-    for log in logs:
-        lines = last_lines(Path(log), LINES_OF_FAILED)
-        yield f"{log}: {'its last lines:' if lines else 'nothing is in it'}"
-        yield from (f"  | {line}" for line in lines)
-
-
-snakemake.logging.show_logs = ends_of_logs
 
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
@@ -102,7 +85,11 @@ def show_summary(failed=False):
     status = [sys.executable, f"{SCRIPTS}/status.py", "--config", results("settings/config.json")]
     subprocess.run([*status, "--usage"], check=False)
     if failed:
-        note_failed(workflow.scheduler.failed)
+        failed = workflow.scheduler.failed
+        note_failed(failed)
+        # Of a job on a cluster they are shown as soon as it fails.
+        beside = [Path(log) for job in failed if workflow.local_exec or job.is_local for log in job.log]
+        print("\n".join(ends_of_logs(beside)), file=sys.stderr)
         print(f"Some jobs failed; their logs are under {results('logs')}. `snakemake report` renders what exists.")
 
 
