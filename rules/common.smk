@@ -29,11 +29,11 @@ from llamaduo.cluster.requests import (
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
-from llamaduo.cli.errors import InputError
+from llamaduo.cli.errors import WRONG_OPTIONS, InputError
 from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.storage.files import read_json, write_json
 from llamaduo.workflow.fingerprint import fingerprint
-from llamaduo.cli.logs import ends_of_logs
+from llamaduo.cli.logs import ends_of_logs, last_lines
 from llamaduo.workflow.prefetch import cache_of, is_prefetched
 from llamaduo.workflow.preflight import services_used
 from llamaduo.service.prompts import for_metrics

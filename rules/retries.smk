@@ -1,5 +1,7 @@
 """How often a job is tried again: a training as often as its own record of attempts allows."""
 
+import time
+
 from llamaduo.training.continuation import now
 from snakemake_executor_plugin_llamaduo.executor import REFUSED
 from snakemake_executor_plugin_llamaduo.patches import retry_as
@@ -14,7 +16,7 @@ MOST_NOT_BEGUN = 4
 
 
 # Attempts that began before are of another start. The clocks of the nodes may differ by some minutes.
-EARLIEST_ATTEMPT = now(minutes_ago=5)
+EARLIEST_ATTEMPT, START = now(minutes_ago=5), time.time()
 
 
 def number_of_attempt(wildcards, attempt):
@@ -27,12 +29,18 @@ def is_hopeless_training(wildcards):
     return is_hopeless(Path(state("checkpoints")), Path(adapter))
 
 
-def retries_of_job(job):
-    """Snakemake knows a number of retries per rule only; a training that would fail again gets none.
+def had_wrong_options(job):
+    """Whether the program was called with options that it does not take, in this start."""
+    logs = [Path(log) for log in job.log if Path(log).is_file()]
+    return any(log.stat().st_mtime > START - 300 and last_lines(log, 1) == [WRONG_OPTIONS] for log in logs)
 
-    Nor one that hardly ever begins: SLURM refuses its request, or its node has no Python.
+
+def retries_of_job(job):
+    """Permanent failures are not retried: refused requests, wrong options, and trainings that would fail again.
+
+    Also 0 if most attempts at a training died before the program started (request refused, no Python on the node).
     """
-    if job in REFUSED:
+    if job in REFUSED or had_wrong_options(job):
         return 0
     if job.rule.name != "finetune":
         return job.rule.restart_times

@@ -10,6 +10,7 @@ on an interruption does not end the jobs that it is just submitting.
 import asyncio
 import atexit
 import os
+import shlex
 import threading
 import time
 import uuid
@@ -23,7 +24,7 @@ from snakemake_executor_plugin_slurm.accounts import get_account, validate_accou
 from snakemake_executor_plugin_slurm.job_status_query import query_job_status_sacct
 from snakemake_executor_plugin_slurm.partitions import get_default_partition, read_partition_file
 from snakemake_executor_plugin_slurm.submit_string import get_submit_command
-from snakemake_executor_plugin_slurm.utils import get_job_wildcards, get_max_array_size, set_gres_string
+from snakemake_executor_plugin_slurm.utils import get_job_wildcards, get_max_array_size
 from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
@@ -322,9 +323,9 @@ def gpu_option(job: Job, option: str) -> str:
 
     The SLURM plugin takes no type with a hyphen, such as nvidia_a100-sxm4-80gb.
     """
-    count, model = job.resources.get("gpu"), job.resources.get("gpu_model")
-    if "gres" in job.resources.keys() or not (count or model):  # noqa: SIM118 - its `in` looks at values
-        return str(set_gres_string(job))
+    count, model, own = (job.resources.get(name) for name in ("gpu", "gpu_model", "gres"))
+    if own or not (count or model):
+        return f" --gres={shlex.quote(own)}" if own else ""
     kind = f"{model}:" if model else ""
     return f" --gres=gpu:{kind}{count or 1}" if option == "gres" else f" --gpus={kind}{count or 1}"
 

@@ -1,5 +1,8 @@
 """The errors that a user can mend: shown as a single message, without a traceback."""
 
+WRONG_OPTIONS = "wrong options (exit status 2): another attempt would end in the same way"
+"""The last line of a program that was called with options that it does not take."""
+
 
 class InputError(Exception):
     """Something the user gave is wrong; the message names the file, key or row and what would be right."""

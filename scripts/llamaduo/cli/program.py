@@ -14,7 +14,7 @@ from typing import Annotated, Any, TypeVar, Union, get_args, get_origin, get_typ
 from jsonargparse import ArgumentParser
 from pydantic import BaseModel, ValidationError
 
-from llamaduo.cli.errors import InputError, MachineError, ServiceError
+from llamaduo.cli.errors import WRONG_OPTIONS, InputError, MachineError, ServiceError
 from llamaduo.models.gpus import check_gpus
 
 Settings = TypeVar("Settings", bound=BaseModel)
@@ -34,12 +34,7 @@ def run(main: Callable[..., None], description: str | None) -> None:
     parser.add_function_arguments(main)
     _spell_with_dashes(parser)
     _take_bare_flags(parser, main)
-    arguments = parser.parse_args(_with_lists(sys.argv[1:], main))
-    try:
-        options = vars(parser.instantiate(arguments))
-    except ValidationError as error:
-        print(f"error: {describe(error, 'options')}", file=sys.stderr, flush=True)
-        sys.exit(2)
+    options = _options(parser, _with_lists(sys.argv[1:], main))
     options.pop("from_config", None)
     try:
         check_gpus()
@@ -47,6 +42,19 @@ def run(main: Callable[..., None], description: str | None) -> None:
     except (InputError, ServiceError, MachineError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+
+
+def _options(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
+    """The options' values; wrong ones end the program, with a last line that the workflow knows."""
+    try:
+        return vars(parser.instantiate(parser.parse_args(arguments)))
+    except ValidationError as error:
+        print(f"error: {describe(error, 'options')}", file=sys.stderr)
+    except SystemExit as end:
+        if end.code != 2:
+            raise
+    print(WRONG_OPTIONS, file=sys.stderr, flush=True)
+    sys.exit(2)
 
 
 def _spell_with_dashes(parser: ArgumentParser) -> None:

@@ -46,7 +46,7 @@ class Claims:
         """The claims, to read and to write, with every other process waiting. Raises `InputError`."""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+            file = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         except OSError as error:
             raise InputError(f"{self._path}: the budget's claims cannot be written: {error.strerror}") from error
         try:

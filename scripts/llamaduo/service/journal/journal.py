@@ -142,7 +142,7 @@ def open_journal(path: Path) -> Iterator[Journal]:
     Raises `InputError` when another process holds it (`LeaseHeld`), or a line before the last is not a record.
     """
     with lease(path, f"the journal {path}") as held:
-        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             sync_folder(path.parent)  # a new file's name, too
             yield Journal(path, file, held)
