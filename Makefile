@@ -21,11 +21,12 @@ setup: $(READY)
 # To look or to cancel, any environment will do: it is not changed under jobs that run.
 ANY := $(if $(wildcard $(READY)),,$(READY))
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): requirements.txt requirements-dev.txt pyproject.toml
 	@command -v $(PYTHON) > /dev/null || { echo "no program $(PYTHON): give a Python 3.11, PYTHON=..."; exit 1; }
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=...")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	touch $@
 
@@ -63,7 +64,7 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check --line-length 120 Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/mypy scripts/llamaduo
+	$(BIN)/mypy scripts/llamaduo scripts/snakemake_executor_plugin_llamaduo
 
 bench: $(READY)
 	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done

@@ -1,11 +1,6 @@
-import sys
-from pathlib import Path
-
 from snakemake.utils import min_version
 
 min_version("9.0")
-
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
 from llamaduo.cli.errors import InputError
 from llamaduo.config.sources import read_all
@@ -24,14 +19,11 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/checkpoints.smk"
 include: "rules/retries.smk"
 include: "rules/start.smk"
 include: "rules/waiting.smk"
-include: "rules/limits.smk"
-include: "rules/plan.smk"
 include: "rules/cluster.smk"
-include: "rules/executor.smk"
+include: "rules/plan.smk"
 include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"

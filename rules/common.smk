@@ -4,7 +4,6 @@ import functools
 import gc
 import importlib.util
 import inspect
-import json
 import os
 import re
 import shlex
@@ -12,12 +11,11 @@ import subprocess
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
 from llamaduo.cli.errors import InputError
-from llamaduo.cli.logs import has_wrong_options, last_lines
+from llamaduo.cli.logs import ends_of_logs, has_wrong_options
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
 from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
@@ -54,7 +52,7 @@ from llamaduo.workflow.preflight import check_folder, engines, services_to_ask
 from llamaduo.workflow.provenance import record_start
 from llamaduo.workflow.resources import SMALL, TABLES, TEXTS, Requests, service_slot, step_key, waiting_slot
 from llamaduo.workflow.settings import Steps, report_settings, reworded
-from llamaduo.workflow.site import Site
+from snakemake_executor_plugin_llamaduo.start import site_of_start
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
 gc.set_threshold(100_000, 20, 100)
@@ -82,18 +80,12 @@ RESULTS, STATE = Results(Path(CONFIG.results)), State(Path(CONFIG.state))
 STEPS = Steps(CONFIG, PROMPTS, RESULTS, STATE)
 LOOP = Loop(CONFIG, RESULTS)
 
-# What the site's partitions allow, from its profile: through the environment, so that jobs know their limit as well.
-SITE = Site(
-    longest_minutes=float(os.environ.get("LLAMADUO_LONGEST_MINUTES", "inf")),
-    largest_mb=float(os.environ.get("LLAMADUO_LARGEST_MB", "inf")),
-    gpus=json.loads(os.environ.get("LLAMADUO_GPUS", "{}")),
-    large_model_gpus=int(os.environ.get("LLAMADUO_LARGE_MODEL_GPUS", "0")),
-    cores_per_gpu=int(os.environ.get("LLAMADUO_CORES_PER_GPU", "1")),
-)
+# What the rules have to know of the machines.
+SITE = site_of_start(workflow)
 REQUESTS = Requests(CONFIG, SITE)
-# Set with `resources` in a profile where compute nodes cannot reach the internet: steps that call services are then run
-# by Snakemake's main process, on the node where it runs.
-SERVICES_ON_LOGIN_NODE = bool(workflow.global_resources.get("services_on_login_node").value)
+# Where compute nodes cannot reach the internet, steps that call services are run by Snakemake's main process, on the node
+# where it runs.
+SERVICES_ON_LOGIN_NODE = SITE.services_on_login_node
 # Which steps have run out of memory, and how often: their next attempt asks for more, which no other failure does.
 OUT_OF_MEMORY = RESULTS.note("out_of_memory.json")
 

@@ -2,23 +2,9 @@
 
 import atexit
 
-from snakemake.settings.types import Quietness
+from snakemake_executor_plugin_llamaduo.job_facts import request_of
 
-# Jobs of one array, by the profile for a cluster.
-ARRAY_LIMIT = int(os.environ.get("LLAMADUO_ARRAY_LIMIT", "0"))
 TARGETS = {"all", "sweep", "coverage", "deploy", "status"}
-
-
-def tell_of_job(job, *arguments, tell=Job.log_info, **options):
-    """What Snakemake tells of a job; of one in a quiet dry-run nothing, not even that a checkpoint changes the plan.
-
-    Snakemake puts together what it would tell, which takes a quarter of a large plan's time, before it is quiet.
-    """
-    if not (workflow.dryrun and {Quietness.RULES, Quietness.ALL} & set(workflow.output_settings.quiet or ())):
-        tell(job, *arguments, **options)
-
-
-Job.log_info = tell_of_job
 
 
 def reasons_of(job):
@@ -58,7 +44,7 @@ def planned_step(job, charges):
         job.rule.name,
         outputs=tuple(str(file) for file in job.output if Path(file).exists()),
         reasons=reasons_of(job),
-        submitted=is_submitted(job),
+        submitted=LIMITS.is_submitted(job),
         gpu_hours=gpu_hours(job),
         charge=charges.of(job.rule.name, names, lambda: is_reworded(job)) if is_charged else None,
         slots=tuple((slot, share) for slot, share in slots if share),
@@ -84,13 +70,13 @@ def show_plan():
     print(plan_table(steps, [one.name for one in workflow.rules]))
     for line in again_lines(steps):
         print(line)
-    if ARRAY_LIMIT:
+    if SITE.array_limit:
         places = {slot: workflow.global_resources[slot].value for slot in SLOTS_OF_ALL_SERVICES}
         print(
-            f"Submissions: {submissions(steps, ARRAY_LIMIT, places):,} at least; jobs of a kind that are ready together "
+            f"Submissions: {submissions(steps, SITE.array_limit, places):,} at least; jobs of a kind that are ready together "
             "are one array. Steps that ask the same service follow one another."
         )
-    for line in never_run(jobs):
+    for line in LIMITS.never_run(jobs):
         print(f"warning: {line}")
     print(ABOUT_GPU_HOURS)
     print(about_dollars, end="")

@@ -1,7 +1,10 @@
 """How often a job is tried again: a training as often as its own record of attempts allows."""
 
+import time
+
 from llamaduo.training.continuation import now
-from snakemake.scheduling.job_scheduler import JobScheduler
+from snakemake_executor_plugin_llamaduo.executor import REFUSED
+from snakemake_executor_plugin_llamaduo.patches import retry_as
 
 # How often one start of the workflow takes a training up again: after a time limit or a kill, and after failures that
 # may pass. The program counts the two apart. A job's own process must not: it would train on past the job's end.
@@ -12,10 +15,8 @@ TRAINING_RETRIES = (CONFIG.training.continuations + CONFIG.training.failures) * 
 MOST_NOT_BEGUN = 4
 
 
-# Jobs that were not submitted, and why: the cluster could never run them. They have made nothing, and never would.
-REFUSED = {}
 # Attempts that began before are of another start. The clocks of the nodes may differ by some minutes.
-EARLIEST_ATTEMPT = now(minutes_ago=5)
+EARLIEST_ATTEMPT, START = now(minutes_ago=5), time.time()
 
 
 def is_hopeless_training(wildcards):
@@ -24,12 +25,18 @@ def is_hopeless_training(wildcards):
     return is_hopeless(STATE.checkpoints, cycle / "adapter")
 
 
-def retries_of_job(job):
-    """Snakemake knows a number of retries per rule only; a training that would fail again gets none.
+def had_wrong_options(job):
+    """Whether the program was called with options that it does not take, in this start."""
+    logs = [Path(log) for log in job.log if Path(log).is_file()]
+    return any(log.stat().st_mtime > START - 300 and has_wrong_options(log) for log in logs)
 
-    Nor one that hardly ever begins: SLURM refuses its request, or its node has no Python.
+
+def retries_of_job(job):
+    """Permanent failures are not retried: refused requests, wrong options, and trainings that would fail again.
+
+    Also 0 if most attempts at a training died before the program started (request refused, no Python on the node).
     """
-    if job in REFUSED or any(has_wrong_options(Path(log)) for log in job.log):
+    if job in REFUSED or had_wrong_options(job):
         return 0
     if job.rule.name != "finetune":
         return job.rule.restart_times
@@ -38,12 +45,4 @@ def retries_of_job(job):
     return 0 if hopeless else job.rule.restart_times
 
 
-Job.restart_times = property(retries_of_job)
-
-
-def handle_error(scheduler, job, postprocess_job=True, handle=JobScheduler._handle_error):
-    """What Snakemake does when a job has failed. The outputs of one that was not submitted are those of before."""
-    handle(scheduler, job, postprocess_job and job not in REFUSED)
-
-
-JobScheduler._handle_error = handle_error
+retry_as(retries_of_job)

@@ -2,8 +2,6 @@
 
 import signal
 
-import snakemake.logging
-
 # The resolved config, for reading.
 SETTINGS = RESULTS.note("config.json")
 # The steps that failed in the last start.
@@ -15,21 +13,6 @@ WITH_MODELS = {"finetune", "respond", "respond_untuned", "deploy_model"}
 NOTHING_STARTED = "nothing was started"
 # The signals that ended this start of the workflow.
 SIGNALS = []
-
-
-# So many lines of a failed job's log are shown.
-LINES_OF_FAILED = 30
-
-
-def ends_of_logs(logs):
-    """What Snakemake shows of a failed job's logs: as it comes it shows them whole, up to the first that is empty."""
-    for log in logs:
-        lines = last_lines(Path(log), LINES_OF_FAILED)
-        yield f"{log}: {'its last lines:' if lines else 'nothing is in it'}"
-        yield from (f"  | {line}" for line in lines)
-
-
-snakemake.logging.show_logs = ends_of_logs
 
 
 # What `prefetch` has fetched. With all that the config needs in the cache, no job asks the Hub for anything.
@@ -116,11 +99,15 @@ def show_summary(failed=False):
     subprocess.run([*status, "--usage"], check=False)
     if not failed:
         return
-    note_failed(workflow.scheduler.failed)
+    jobs = workflow.scheduler.failed
+    note_failed(jobs)
     if SIGNALS:
         print("interrupted: the same command continues.")
-    else:
-        print(f"Some jobs failed; their logs are under {RESULTS.logs}. `snakemake report` renders what exists.")
+        return
+    # Of a job on a cluster they are shown as soon as it fails.
+    beside = [Path(log) for job in jobs if workflow.local_exec or job.is_local for log in job.log]
+    print("\n".join(ends_of_logs(beside)), file=sys.stderr)
+    print(f"Some jobs failed; their logs are under {RESULTS.logs}. `snakemake report` renders what exists.")
 
 
 def note_failed(jobs):

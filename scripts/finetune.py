@@ -21,6 +21,7 @@ def main(
     warm_start: Path | None = None,
     time_limit: float | None = None,
     attempt: int = 1,
+    job_began: float | None = None,
 ) -> None:
     """Fine-tune a model.
 
@@ -36,6 +37,7 @@ def main(
         warm_start: Adapter to start from instead of the base model alone.
         time_limit: Minutes from the start of this SLURM job, or from now, until it is ended; the training stops before.
         attempt: How often this was tried since the workflow was started, this time included.
+        job_began: When this job began, in seconds since 1970; by default it is looked up.
     """
     from llamaduo.training.continuation import UNFINISHED_STATUS, begin, record_of, recorded
     from llamaduo.training.deadline import Unfinished
@@ -72,6 +74,7 @@ def main(
                 state=state,
                 warm_start=warm_start,
                 time_limit=time_limit,
+                job_began=job_began,
             )
     except WorkerFailed as failure:
         print(f"error: {failure}", file=sys.stderr, flush=True)

@@ -20,7 +20,7 @@ def test_a_cancelled_job_does_not_hang_the_run(training: OnCluster, trained: Wor
     The job is one task of an array of two; the other does not notice.
     """
     training.site(account="research")
-    with training.started("--slurm-status-command", status_command, ADAPTER, OTHER_ADAPTER) as process:
+    with training.started("--llamaduo-status-command", status_command, ADAPTER, OTHER_ADAPTER) as process:
         training.wait_until(lambda: training.trainings_under_way() == 2, process)
         job = training.noted(ADAPTER)
         subprocess.run(["scancel", job.id], check=True)

@@ -1,6 +1,8 @@
 """Files and folders that are whole or absent, on disk too."""
 
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,3 +58,38 @@ def test_a_block_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
 
     assert [path.name for path in (tmp_path / "final").iterdir()] == ["a.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["final"]
+
+
+GROUP_UMASK = 0o002
+WRITE = """
+import sys
+from pathlib import Path
+from llamaduo.storage.files import atomic_folder, write_text
+from llamaduo.storage.lease import lease
+group = Path(sys.argv[1])
+with lease(group / "held", "the folder"):
+    write_text(group / "table", "text")
+    with atomic_folder(group / "adapter") as folder:
+        (folder / "weights").write_text("1")
+    print(*sorted(f"{path.name}:{path.stat().st_mode & 0o7777:o}" for path in group.rglob("*")))
+"""
+
+
+def test_in_a_groups_folder_another_member_can_go_on(tmp_path: Path) -> None:
+    """With umask 002 and a set-group-ID folder, as sites set them up for groups."""
+    group = tmp_path / "group"
+    group.mkdir()
+    group.chmod(0o2775)
+
+    done = subprocess.run(
+        [sys.executable, "-c", WRITE, group],
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "scripts")},
+        umask=GROUP_UMASK,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    modes = dict(word.split(":") for word in done.stdout.split())
+    assert modes.pop("adapter") == "2775"
+    assert set(modes.values()) == {"664"}, modes

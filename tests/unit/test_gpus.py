@@ -1,13 +1,12 @@
 """A GPU that PyTorch cannot use is told before anything is computed."""
 
-import os
 from pathlib import Path
 
 import pytest
 
 from llamaduo.cli.errors import MachineError
 from llamaduo.models import gpus
-from llamaduo.models.gpus import CHECKED, GIVEN, check_gpus
+from llamaduo.models.gpus import GIVEN, WORKER, check_gpus
 
 VERSION = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01\nGCC version: 9\n"
 
@@ -15,7 +14,7 @@ VERSION = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  470.82.01\nGCC versio
 @pytest.fixture
 def driver(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What a driver says, on a machine where SLURM has given no GPU and PyTorch is not to see any."""
-    for name in (*GIVEN, CHECKED):
+    for name in (*GIVEN, WORKER):
         monkeypatch.setenv(name, "")
         monkeypatch.delenv(name)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
@@ -30,7 +29,6 @@ def test_a_job_stops_whose_gpu_pytorch_cannot_use(driver: Path, monkeypatch: pyt
 
     with pytest.raises(MachineError, match=r"a GPU that PyTorch cannot use: PyTorch \d\S+ is built for .*470\.82"):
         check_gpus(driver)
-    assert CHECKED not in os.environ
 
 
 def test_a_pytorch_that_cannot_be_loaded_is_told(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,13 +39,14 @@ def test_a_pytorch_that_cannot_be_loaded_is_told(driver: Path, monkeypatch: pyte
         check_gpus(driver)
 
 
-def test_a_gpu_that_pytorch_can_use_is_looked_at_once(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_processes_of_a_training_do_not_look_again(driver: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(GIVEN[0], "0")
     monkeypatch.setattr(gpus, "LOOK", "print('2.0', '12.1')")
 
     check_gpus(driver)
 
     monkeypatch.setattr(gpus, "LOOK", "raise SystemExit(1)")
+    monkeypatch.setenv(WORKER, "1")
     check_gpus(driver)
 
 

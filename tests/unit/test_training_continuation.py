@@ -29,7 +29,7 @@ from llamaduo.training.continuation import (
     read,
     record_of,
 )
-from llamaduo.training.deadline import STARTED, Deadline, Pace, StopSignals, Unfinished, end_of_job, start_of_job
+from llamaduo.training.deadline import Deadline, Pace, StopSignals, Unfinished, end_of_job, start_of_job
 from llamaduo.training.memory import Footprint
 from llamaduo.training.model import start
 from llamaduo.training.processes import check_processes
@@ -89,10 +89,10 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, dataset: Path, model: 
 
 
 def test_a_job_ends_at_its_time_limit_or_when_slurm_says_whichever_is_earlier() -> None:
-    assert end_of_job(None, {}) is None
-    assert end_of_job(10, {STARTED: "1000"}) == 1600
-    assert end_of_job(10, {STARTED: "1000", "SLURM_JOB_END_TIME": "1500"}) == 1500
-    assert end_of_job(None, {"SLURM_JOB_END_TIME": "1500"}) == 1500
+    assert end_of_job(None, None, {}) is None
+    assert end_of_job(10, 1000, {}) == 1600
+    assert end_of_job(10, 1000, {"SLURM_JOB_END_TIME": "1500"}) == 1500
+    assert end_of_job(None, None, {"SLURM_JOB_END_TIME": "1500"}) == 1500
 
 
 def test_a_job_begins_with_its_first_process_however_long_the_programs_before_this_one_take(tmp_path: Path) -> None:

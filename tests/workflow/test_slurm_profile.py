@@ -173,7 +173,7 @@ def requests_of(step: str, output: str) -> dict[str, int]:
 @pytest.mark.parametrize(
     ("key", "value", "right"),
     [
-        ("longest_minutes", "2-00:00:00", "must be a whole number of minutes"),
+        ("longest_minutes", "two days", "must be a whole number of minutes"),
         ("largest_mb", 0.5, "must be a whole number of MB"),
         ("account", 1234, "must be text"),
         ("preemptible", "no", "must be true or false"),

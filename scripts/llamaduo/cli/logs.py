@@ -1,12 +1,15 @@
 """How a log ends, fit for a terminal."""
 
 import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from llamaduo.cli.errors import WRONG_OPTIONS
 
 MOST_BYTES = 65_536
 """Of a log no more than its end is read."""
+LINES_OF_FAILED = 30
+"""Number of log lines shown for a failed job."""
 
 
 def last_lines(log: Path, count: int) -> list[str]:
@@ -28,6 +31,14 @@ def last_lines(log: Path, count: int) -> list[str]:
 def has_wrong_options(log: Path) -> bool:
     """Whether the program that wrote a log did not take its options, so that another attempt is of no use."""
     return last_lines(log, 1) == [WRONG_OPTIONS]
+
+
+def ends_of_logs(logs: Iterable[Path]) -> Iterator[str]:
+    """The lines to show of a failed job's logs. Of one that is not there, none."""
+    for log in filter(Path.is_file, logs):
+        lines = last_lines(log, LINES_OF_FAILED)
+        yield f"{log}: {'its last lines:' if lines else 'nothing is in it'}"
+        yield from (f"  | {line}" for line in lines)
 
 
 def _printable(line: str) -> str:

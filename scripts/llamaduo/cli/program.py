@@ -54,6 +54,19 @@ def run(main: Callable[..., None], description: str | None) -> None:
         sys.exit(1)
 
 
+def _options(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
+    """The options' values; wrong ones end the program, with a last line that the workflow knows."""
+    try:
+        return vars(parser.instantiate(parser.parse_args(arguments)))
+    except ValidationError as error:
+        print(f"error: {describe(error, 'options')}", file=sys.stderr)
+    except SystemExit as end:
+        if end.code != 2:
+            raise
+    print(WRONG_OPTIONS, file=sys.stderr, flush=True)
+    sys.exit(2)
+
+
 def _spell_with_dashes(parser: ArgumentParser) -> None:
     """Make `--two-words` of the option of a parameter `two_words`; the parameter's own spelling is taken as well."""
     for action in parser._actions:

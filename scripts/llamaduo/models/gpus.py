@@ -10,8 +10,8 @@ from llamaduo.cli.errors import MachineError
 DRIVER = Path("/proc/driver/nvidia/version")
 """What NVIDIA's driver says of itself, where there is one."""
 GIVEN = ("SLURM_JOB_GPUS", "SLURM_STEP_GPUS", "SLURM_GPUS_ON_NODE")
-CHECKED = "LLAMADUO_GPUS_CHECKED"
-"""Set for the processes that a program starts: they need not look again."""
+WORKER = "LOCAL_RANK"
+"""Set for the processes of one training that a program starts (by PyTorch's launcher): they need not look again."""
 LOOK = "import sys, torch; print(torch.__version__, torch.version.cuda); sys.exit(not torch.cuda.is_available())"
 
 
@@ -21,12 +21,11 @@ def check_gpus(driver: Path = DRIVER) -> None:
     Where there is no driver the GPUs are pretended, or not NVIDIA's, and PyTorch uses what it finds. Another process
     looks: in this one it would settle which GPUs are seen, and that none of its processes may be forks.
     """
-    if CHECKED in os.environ or not any(os.environ.get(name) for name in GIVEN) or not driver.is_file():
+    if WORKER in os.environ or not any(os.environ.get(name) for name in GIVEN) or not driver.is_file():
         return
     look = [sys.executable, "-c", LOOK]
     done = subprocess.run(look, capture_output=True, text=True, check=False)  # noqa: S603 - no outside words
     if done.returncode == 0:
-        os.environ[CHECKED] = "yes"
         return
     version, cuda = done.stdout.split() or ["that cannot be loaded", "None"]
     built = f"for CUDA {cuda}" if cuda != "None" else "for the processor only"

@@ -4,11 +4,16 @@ import errno
 import json
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+
+UMASK = os.umask(0o022)
+"""What the user keeps from others; it can only be read by setting it."""
+os.umask(UMASK)
 
 
 @contextmanager
@@ -21,7 +26,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     try:
         yield temporary
         _sync_file(temporary)
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~UMASK)
         temporary.replace(path)
         sync_folder(path.parent)
     finally:
@@ -35,7 +40,8 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        # A group's folder hands its group down (set-group-ID).
+        temporary.chmod(0o777 & ~UMASK | stat.S_IMODE(temporary.stat().st_mode) & stat.S_ISGID)
         for folder, _, names in os.walk(temporary, topdown=False):
             for name in names:
                 _sync_file(Path(folder, name))

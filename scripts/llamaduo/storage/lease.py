@@ -22,6 +22,7 @@ from pathlib import Path
 import psutil
 
 from llamaduo.cli.errors import InputError
+from llamaduo.storage.files import UMASK
 
 HEARTBEAT_SECONDS = 10.0
 STALE_SECONDS = 60.0
@@ -112,6 +113,8 @@ def _acquire(record: Path, holder: Holder, what: str, stale: float) -> int:
     handle, name = tempfile.mkstemp(dir=record.parent, prefix=f".{record.name}.", suffix=".part")
     mine = Path(name)
     try:
+        # Whoever may remove the record of a dead holder must be able to read it.
+        os.fchmod(handle, 0o666 & ~UMASK)
         os.write(handle, json.dumps(asdict(holder)).encode())
         _lock(handle, 0)
         while True:

@@ -22,8 +22,6 @@ LONGEST_START_SECONDS = 600.0
 such as one that somebody works in, and the training's time limit is not that job's."""
 KEEPER = "slurmstepd"
 """SLURM's process that starts and watches those of a job's step."""
-STARTED = "LLAMADUO_STARTED"
-"""The variable in which a process tells those that it starts when the job began, in seconds since 1970."""
 
 
 class Unfinished(Exception):  # noqa: N818
@@ -37,27 +35,27 @@ class Unfinished(Exception):  # noqa: N818
         self.alone = alone
 
 
-def end_of_job(time_limit: float | None, environment: Mapping[str, str] = os.environ) -> float | None:
+def end_of_job(
+    time_limit: float | None, began: float | None = None, environment: Mapping[str, str] = os.environ
+) -> float | None:
     """When this job will be ended, in seconds since 1970: the earlier of its time limit and what SLURM says.
 
-    `time_limit` is in minutes from the start of the job; None: no limit.
+    `time_limit` is in minutes from the start of the job; None: no limit. `began` is that start, where it is known.
     """
     ends = []
     if time_limit is not None:
-        ends.append(start_of_job(environment) + 60 * time_limit)
+        ends.append((start_of_job(environment) if began is None else began) + 60 * time_limit)
     if environment.get("SLURM_JOB_END_TIME", "").isdigit():
         ends.append(float(environment["SLURM_JOB_END_TIME"]))
     return min(ends, default=None)
 
 
 def start_of_job(environment: Mapping[str, str] = os.environ) -> float:
-    """When this job began, in seconds since 1970: as a process before this one has told it, or else as SLURM's first
-    process of the job on this node did; without SLURM the start of this process.
+    """When this job began, in seconds since 1970: the start of SLURM's first process of the job on this node; without
+    SLURM the start of this process.
 
     On a slow file system minutes may lie between the job's first process and this one.
     """
-    if STARTED in environment:
-        return float(environment[STARTED])
     own, job = psutil.Process().create_time(), environment.get("SLURM_JOB_ID")
     begun = [start for start in _starts_of_steps(job) if start > own - LONGEST_START_SECONDS] if job else []
     return min([own, *begun])

@@ -47,12 +47,13 @@ def finetune(
     state: Path,
     warm_start: Path | None = None,
     time_limit: float | None = None,
+    job_began: float | None = None,
 ) -> None:
     """Fine-tune `model` on `dataset` and write the folder `adapter` and the table `training`.
 
     An unfinished training is kept under `state`, in a folder named after all that determines it. On one computer the
     same inputs give the same bytes, interrupted or not. Beside `training` stand TensorBoard files and a record of the
-    machine, which nothing reads. `time_limit` is in minutes from the start of the job.
+    machine, which nothing reads. `time_limit` is in minutes from the start of the job, `job_began`.
 
     Under `accelerate launch` every process calls this; one of them writes. Raises `InputError` for data, model or
     settings that cannot be trained with, before a step is made, and for jobs that are too short; `Unfinished` when a
@@ -77,7 +78,7 @@ def finetune(
             _announce(model, settings, facts, tokenizer, learned[0])
 
         folder = state / state_key(dataset, model, settings, warm_start)
-        deadline = Deadline(end_of_job(time_limit), signals, Pace())
+        deadline = Deadline(end_of_job(time_limit, job_began), signals, Pace())
         with lease(folder, "the training in this folder") if is_main() else nullcontext() as held:
             trainer = _train(
                 model=model,

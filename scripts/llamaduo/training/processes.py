@@ -14,7 +14,7 @@ from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.training.continuation import read
-from llamaduo.training.deadline import STARTED, STOPPING_SIGNALS, Unfinished, start_of_job
+from llamaduo.training.deadline import STOPPING_SIGNALS, Unfinished, start_of_job
 
 SHARD_ABOVE = 0.6
 """Share of a GPU's memory that the weights may take; more leaves too little for activations and gradients."""
@@ -63,10 +63,11 @@ def launch(program: Path, arguments: Sequence[str], processes: int, sharded: boo
     options = [f"--num_processes={processes}", "--num_machines=1", "--mixed_precision=no", "--dynamo_backend=no"]
     # Given here, so that a file of defaults in the user's cache does not say otherwise.
     options += ["--gpu_ids=all", "--main_process_port=0", *(FSDP_OPTIONS if sharded else ["--multi_gpu"])]
-    command = [sys.executable, "-m", "accelerate.commands.launch", *options, str(program), *arguments]
+    # All workers stop at the same step, so they reckon from the same start.
+    began = ["--job-began", str(start_of_job())]
+    command = [sys.executable, "-m", "accelerate.commands.launch", *options, str(program), *arguments, *began]
     # SIGUSR1 would end the launcher, which knows nothing of it, and with it the workers.
-    environment = {**os.environ, STARTED: str(start_of_job())}
-    with subprocess.Popen(command, env=environment, preexec_fn=_ignore_usr1) as launcher:  # noqa: S603, PLW1509 - our own program
+    with subprocess.Popen(command, preexec_fn=_ignore_usr1) as launcher:  # noqa: S603, PLW1509 - our own program
         for number in STOPPING_SIGNALS:
             signal.signal(number, lambda *_: _tell_workers(launcher.pid, program))
         status = launcher.wait()

@@ -119,7 +119,7 @@ class Ledger:
                 self._lost += max(_taken_by(self._flight_file, earlier) - self._spent, 0.0)
             self._claimed = self._taken()
             self._flight_file.parent.mkdir(parents=True, exist_ok=True)
-            self._flight = os.open(self._flight_file, os.O_RDWR | os.O_CREAT, 0o644)
+            self._flight = os.open(self._flight_file, os.O_RDWR | os.O_CREAT, 0o666)
             self._write(claims)
             self._note_flight()
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.cluster.states import (
+from snakemake_executor_plugin_llamaduo.states import (
     GONE,
     NEVER_SEEN_ANSWERS,
     PREEMPTED_ANSWERS,

@@ -9,10 +9,18 @@ import pytest
 
 from llamaduo.cli.errors import ServiceError
 from llamaduo.cluster.queue import NO_SUCH_JOB, ask, cancel_all_named, read_states
-from llamaduo.cluster.submission import ArrayRefused, Lanes, Submissions
+from snakemake_executor_plugin_llamaduo.submission import (
+    ArrayRefusedError,
+    Lanes,
+    SubmissionError,
+    Submissions,
+    id_in,
+    script_of,
+)
 
-CALL = "sbatch --parsable --job-name run-1 --comment rule_judge --wrap='echo done'"
-ARRAY = CALL.replace(" --wrap", " --array=1-2 --wrap")
+CALL = "sbatch --parsable --job-name run-1 --comment rule_judge"
+ARRAY = f"{CALL} --array=1-2"
+SCRIPT = script_of(["echo done"])
 DOWN = "sbatch: error: Batch job submission failed: Unable to contact slurm controller (connect failure)"
 FULL = "sbatch: error: AssocMaxSubmitJobLimit\nsbatch: error: Job violates accounting/QOS policy (job submit limit)"
 
@@ -25,7 +33,7 @@ def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("sh", "cat", "rm", "echo", "sleep"):
         (folder / name).symlink_to(str(shutil.which(name)))
     monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setattr("llamaduo.cluster.submission.FIRST_PAUSE_SECONDS", 0.01)
+    monkeypatch.setattr("snakemake_executor_plugin_llamaduo.submission.FIRST_PAUSE_SECONDS", 0.01)
     monkeypatch.setattr("llamaduo.cluster.queue.PAUSE_SECONDS", 0.01)
     return folder
 
@@ -41,30 +49,25 @@ def fails_once(programs: Path, complaint: str, then: str) -> str:
     return f"[ -e {programs}/down ] && {{ rm {programs}/down; echo '{complaint}' >&2; exit 1; }}\n{then}"
 
 
-def submit(call: str = CALL, known: frozenset[str] = frozenset()) -> tuple[int, str, str, list[str]]:
-    """What came of a submission: status, output, complaint, and the lines that told of waiting."""
-    told: list[str] = []
-    process = Submissions(threading.Event(), told.append, known).Popen(
-        call, shell=True, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
-    out, complaint = process.communicate(None)
-    return process.returncode, out, complaint, told
+def submit(call: str = CALL, known: frozenset[str] = frozenset()) -> tuple[str, list[str]]:
+    """The id that a submission gave, and the lines that reported waiting."""
+    reported: list[str] = []
+    return Submissions(threading.Event(), reported.append, known).submit(call, SCRIPT), reported
 
 
 def test_a_job_is_submitted_again_after_an_outage(programs: Path) -> None:
     write(programs, "sbatch", fails_once(programs, DOWN, "echo 7"))
     write(programs, "squeue", ":")
 
-    status, out, _, told = submit()
+    id, reported = submit()
 
-    assert (status, out) == (0, "7\n")
-    assert len(told) == 1
-    assert DOWN in told[0]
+    assert id == "7"
+    assert len(reported) == 1
+    assert DOWN in reported[0]
 
 
-def test_a_job_that_was_taken_although_no_answer_came_is_not_submitted_again(programs: Path) -> None:
-    lost = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
-    write(programs, "sbatch", fails_once(programs, lost, "echo 9"))
+def taken_meanwhile(programs: Path) -> None:
+    """squeue tells of a job of this name and comment that is not known yet."""
     rows = [
         ["6", "FAILED", "", "0:01", "", "rule_judge", "run-1", "/there"],  # an earlier attempt
         ["7", "RUNNING", "n1", "0:01", "", "rule_judge", "run-0", "/there"],  # of an earlier start
@@ -73,39 +76,66 @@ def test_a_job_that_was_taken_although_no_answer_came_is_not_submitted_again(pro
     (programs / "rows").write_text("".join("\x1f".join(row) + "\n" for row in rows))
     write(programs, "squeue", f"cat {programs}/rows")
 
-    assert submit(known=frozenset({"6"}))[:2] == (0, "8\n")
+
+def test_a_job_that_was_taken_although_no_answer_came_is_not_submitted_again(programs: Path) -> None:
+    lost = "sbatch: error: Batch job submission failed: Socket timed out on send/recv operation"
+    write(programs, "sbatch", fails_once(programs, lost, "echo 9"))
+    taken_meanwhile(programs)
+
+    assert submit(known=frozenset({"6"}))[0] == "8"
+
+
+def test_a_job_whose_id_is_not_printed_is_looked_for_in_the_queue(programs: Path) -> None:
+    """Submitted again, it would run twice."""
+    write(programs, "sbatch", "echo 'Welcome! Quota: 17 of 20 TB used'")
+    taken_meanwhile(programs)
+
+    assert submit(known=frozenset({"6"}))[0] == "8"
+    with pytest.raises(SubmissionError, match="no job's id in what sbatch has printed: 'Welcome!"):
+        submit(known=frozenset({"6", "8"}))
+
+
+@pytest.mark.parametrize(
+    ("printed", "id"),
+    [
+        ("7\n", "7"),
+        ("7;cluster\n", "7"),
+        ("-----\nWelcome to node 12\n--> Verifying 4 things...OK\n 2026\n7\n", "7"),
+        ("7\nYour project has 3 days left\n", "7"),
+        ("No reservation for 17\nSubmitted batch job 7 on cluster green\n", "7"),
+        ("Verifying 4 things\n", None),
+        ("", None),
+    ],
+)
+def test_a_jobs_id_is_found_among_what_a_site_prints(printed: str, id: str | None) -> None:
+    assert id_in(printed) == id
 
 
 def test_what_will_not_pass_is_told_at_once(programs: Path) -> None:
     complaint = "sbatch: error: Batch job submission failed: Invalid account or account/partition combination specified"
     write(programs, "sbatch", f"echo '{complaint}' >&2; exit 1")
 
-    status, out, told, waits = submit()
-
-    assert (status, out, told.strip(), waits) == (1, "", complaint, [])
+    with pytest.raises(SubmissionError, match="Invalid account"):
+        submit()
 
 
 def test_jobs_over_the_limit_wait_and_an_array_is_refused(programs: Path) -> None:
     write(programs, "sbatch", fails_once(programs, FULL, "echo 7"))
     write(programs, "squeue", ":")
-    assert submit()[:2] == (0, "7\n")
+    assert submit()[0] == "7"
 
     write(programs, "sbatch", f"echo '{FULL}' >&2; exit 1")
-    submissions = Submissions(threading.Event(), print, ())
-    submissions.take_array(["echo first", "echo second"])
-    with pytest.raises(ArrayRefused):
-        submissions.Popen(ARRAY, shell=True, text=True, stderr=subprocess.PIPE).communicate()
+    with pytest.raises(ArrayRefusedError):
+        submit(ARRAY)
 
 
 def test_a_task_of_an_array_runs_its_own_command_only(programs: Path) -> None:
     write(programs, "sbatch", f'cat > {programs}/script; echo "$@" > {programs}/options; echo 7')
-    submissions = Submissions(threading.Event(), print, ())
-    submissions.take_array(["echo first", "echo 'second \"one\"'"])
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    script = script_of(["echo first", "echo 'second \"one\"'"])
 
-    assert submissions.Popen(ARRAY, shell=True, text=True, **pipes).communicate() == ("7\n", "")
+    assert Submissions(threading.Event(), print, ()).submit(ARRAY, script) == "7"
 
-    assert (programs / "options").read_text().endswith("--array=1-2 /dev/stdin\n")
+    assert (programs / "options").read_text().endswith("--array=1-2\n")
     ran = subprocess.run(
         ["sh", programs / "script"], env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True, check=True
     )
@@ -116,9 +146,8 @@ def test_waiting_ends_when_the_workflow_does(programs: Path) -> None:
     write(programs, "sbatch", f"echo '{DOWN}' >&2; exit 1")
     stopped = threading.Event()
     stopped.set()
-    process = Submissions(stopped, print, ()).Popen(CALL, shell=True, text=True, stderr=subprocess.PIPE)
-    process.communicate()
-    assert process.returncode == 1
+    with pytest.raises(SubmissionError, match="Unable to contact"):
+        Submissions(stopped, print, ()).submit(CALL, SCRIPT)
 
 
 def test_a_controller_that_is_silent_is_asked_again_for_some_time(programs: Path) -> None:

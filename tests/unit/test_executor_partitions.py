@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from llamaduo.cluster.partitions import Nodes, Request, gpus_of, obstacle, parse
+from snakemake_executor_plugin_llamaduo.partitions import Nodes, Request, gpus_of, obstacle, parse
 
 LINES = [
     "short*|4:00:00|128|515000|(null)|(null)|",
