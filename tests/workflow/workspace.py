@@ -23,6 +23,8 @@ class Workspace:
     """One copy of the workflow and the config it runs with."""
 
     folder: Path
+    python: Path = Path(sys.executable)
+    """What runs the programs."""
 
     @property
     def config(self) -> dict[str, Any]:
@@ -51,7 +53,8 @@ class Workspace:
     def snakemake(
         self, *arguments: str, environment: Mapping[str, str] | None = None, timeout: float = 600
     ) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "snakemake", "--configfile", "config.yaml", *arguments]
+        start = "import sys; sys.executable = sys.argv.pop(1); from snakemake.cli import main; main()"
+        command = [sys.executable, "-c", start, str(self.python), "--configfile", "config.yaml", *arguments]
         return subprocess.run(
             command,
             cwd=self.folder,
