@@ -1,7 +1,7 @@
 """An interpreter that has the large libraries loaded: importing them takes most of the time of a tiny step.
 
-Every program still runs in a process of its own, from the workspace's own copy of the scripts: only the libraries, which
-no test changes, are there already. `python loaded.py SOCKET` is the process that all others are forked from.
+Every program still runs in a process of its own, from the workspace's own copy of the scripts: only the libraries,
+which no test changes, are there already. `python loaded.py SOCKET` is the process that all others are forked from.
 """
 
 import atexit
@@ -9,6 +9,8 @@ import importlib
 import json
 import os
 import runpy
+import select
+import signal
 import socket
 import subprocess
 import sys
@@ -46,11 +48,12 @@ def loaded_python(environment: dict[str, str]) -> Iterator[Path]:
         client.write_text(CLIENT.format(python=sys.executable, address=address))
         client.chmod(0o755)
         command = [sys.executable, __file__, address]
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
+        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+        # The end of its standard input, also when this process is killed, is the server's end.
+        with subprocess.Popen(command, env=environment, text=True, **pipes) as server:
             assert server.stdout is not None
             assert server.stdout.readline() == "ready\n"
             yield client
-            server.terminate()
 
 
 def serve(address: str) -> None:
@@ -61,23 +64,15 @@ def serve(address: str) -> None:
         listener.bind(address)
         listener.listen()
         print("ready", flush=True)
-        while True:
+        # The system forgets children that have ended; what a program's status is, its own parent says.
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        while listener in select.select([listener, sys.stdin], [], [])[0]:
             connection, _ = listener.accept()
             with connection:
-                # The first fork only waits for the second and reports its status, so that nothing waits here.
                 if not os.fork():
                     listener.close()
+                    signal.signal(signal.SIGCHLD, signal.SIG_DFL)
                     watch(connection)
-            while reap():
-                pass
-
-
-def reap() -> bool:
-    """Whether a process that has ended was found and forgotten."""
-    try:
-        return os.waitpid(-1, os.WNOHANG)[0] != 0
-    except ChildProcessError:
-        return False
 
 
 def watch(connection: socket.socket) -> None:

@@ -7,6 +7,7 @@ at its default. The programs run in forks of one process that has the libraries 
 
 import json
 from collections.abc import Iterator
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -60,15 +61,17 @@ def shipped(name: str) -> dict[str, Any]:
 
 def prepare(workspace: Workspace, config: dict[str, Any], volumes: list[int], address: str = "simulated") -> None:
     """Write a config for tiny models, the simulated service and small sizes, and the coverage dataset that it names."""
+    config = deepcopy(config)
     config["coverage"]["source"] = "pairs"
     categories = sorted({category for task in config["tasks"].values() for category in task["categories"]})
     write_pairs(workspace.folder / "pairs", categories)
     for task in config["tasks"].values():
         task["volumes"] = volumes
     for service in config["services"].values():
-        # What a batch is collected from must outlive the step that submits it.
-        in_process = service.get("mode") != "batch"
-        service |= {"base_url": "simulated"} if in_process else {"base_url": address, "simulated": True}
+        service["base_url"] = "simulated"
+        if service.get("mode") == "batch":
+            # What a batch is collected from must outlive the step that submits it.
+            service |= {"base_url": address, "simulated": True, "batch_poll_seconds": 0.2}
         if "requests_per_minute" in service:
             service["requests_per_minute"] *= 100
     for model in config["models"].values():
@@ -115,14 +118,16 @@ def build_tiny_adapter(folder: Path) -> None:
 
 def run(workspace: Workspace, *targets: str) -> None:
     """The loop, by the command that README tells."""
-    done = workspace.snakemake(*targets, "--profile", "profiles/local", "--cores", "2")
+    done = workspace.snakemake("--profile", "profiles/local", "--cores", "2", *targets)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
 
 
 def verdicts(workspace: Workspace) -> dict[str, str]:
-    """The reason of every verdict by task, generator and model."""
+    """Every verdict by task, generator and model."""
     runs = workspace.folder / workspace.config["results"] / "runs"
-    found = {str(path.parent.relative_to(runs)): json.loads(path.read_text()) for path in runs.glob("*/*/*/verdict.json")}
+    found = {
+        str(path.parent.relative_to(runs)): json.loads(path.read_text()) for path in runs.glob("*/*/*/verdict.json")
+    }
     return {run: verdict["verdict"] for run, verdict in found.items()}
 
 
