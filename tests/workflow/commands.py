@@ -4,6 +4,7 @@ import importlib.util
 import re
 import shlex
 from collections.abc import Callable
+from contextlib import chdir
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,24 +23,26 @@ class Command:
 
     program: str
     arguments: tuple[str, ...]
+    folder: Path
 
     def options(self) -> dict[str, Any]:
         """The typed options that the program starts with, made as it makes them itself."""
-        return parse(main_of(self.program), None, self.arguments)
+        with chdir(self.folder):
+            return parse(main_of(self.program), None, self.arguments)
 
 
 def commands_of(workspace: Workspace, *targets: str) -> list[Command]:
     """The commands of all jobs of a dry-run."""
     done = workspace.snakemake("--cores", "2", "--dry-run", "--printshellcmds", *targets)
     assert done.returncode == 0, (done.stdout + done.stderr)[-8000:]
-    return [command_in(text) for text in PRINTED.findall(done.stdout + done.stderr)]
+    return [command_in(text, workspace.folder) for text in PRINTED.findall(done.stdout + done.stderr)]
 
 
-def command_in(text: str) -> Command:
+def command_in(text: str, folder: Path) -> Command:
     """The command in a rule's shell text: what stands between the interpreter and the log."""
     words = shlex.split(text)
     [start] = [place for place, word in enumerate(words) if word.endswith(".py")]
-    return Command(Path(words[start]).stem, tuple(words[start + 1 : words.index("2>&1")]))
+    return Command(Path(words[start]).stem, tuple(words[start + 1 : words.index("2>&1")]), folder)
 
 
 @cache

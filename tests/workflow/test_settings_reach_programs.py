@@ -71,7 +71,7 @@ def base_config(services: list[dict[str, Any]], models: list[dict[str, Any]]) ->
     named = {f"service{number}": service for number, service in enumerate(services)}
     return {
         "coverage": {"source": "pairs.jsonl"},
-        "tasks": {"support": {"generators": ["service0"], "volumes": [10]}},
+        "tasks": {"support": {"generators": list(named), "volumes": [10]}},
         "services": named,
         "models": {f"model{number}": model for number, model in enumerate(models)},
         "judges": list(named),

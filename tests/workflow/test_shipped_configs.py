@@ -168,11 +168,12 @@ def test_the_small_config_of_the_reference_runs_to_its_report(workspace: Workspa
 
 def test_the_references_example_of_a_budget_runs(workspace: Workspace) -> None:
     """The small config with it: one service in batches, the other for a task whose data the first must not see."""
+    config = {**SMALL, **MONEY, "tasks": SMALL["tasks"] | MONEY["tasks"]}
     with running(Simulation()) as address:
-        prepare(workspace, {**SMALL, **MONEY}, volumes=[VOLUME], address=address)
-        run(workspace)
+        prepare(workspace, config, volumes=[VOLUME], address=address)
+        run(workspace, *(f"my-results/runs/{run}/gemma-2b/verdict.json" for run in ("patients/ours", "support/gpt")))
 
-    assert verdicts(workspace) == {"patients/ours/gemma-2b": "exhausted"}
+    assert verdicts(workspace) == dict.fromkeys(("patients/ours/gemma-2b", "support/gpt/gemma-2b"), "exhausted")
 
 
 def test_the_references_examples_of_models_and_decisions_run(workspace: Workspace) -> None:
