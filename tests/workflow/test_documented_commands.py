@@ -17,6 +17,7 @@ from tiny_models import build_tiny_model
 from workspace import REPOSITORY, clean_environment, new_workspace, pairs
 
 CONFIG = examples(REPOSITORY / "config/README.md")[0]
+[SITE] = examples(REPOSITORY / "README.md")
 PAGES = ("README.md", "config/README.md")
 # What is not run here, by its beginning, and why.
 NOT_RUN = {
@@ -59,15 +60,16 @@ def as_run(command: str) -> str:
 
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A clone with its environment, and what its user has written: my.yaml and files of pairs."""
+    """A clone with its environment, and what its user has written: my.yaml, the site's values, files of pairs."""
     folder = new_workspace(tmp_path_factory.mktemp("documented") / "clone").folder
     (folder / "Makefile").symlink_to(REPOSITORY / "Makefile")
     (folder / "slurm").symlink_to("profiles/slurm")
     (folder / ".venv").mkdir()
-    for part in Path(sys.prefix).iterdir():
-        (folder / ".venv" / part.name).symlink_to(part)
+    for part in ("bin", "lib", "pyvenv.cfg"):
+        (folder / ".venv" / part).symlink_to(Path(sys.prefix) / part)
     (folder / ".venv" / ".ready").touch()
     (folder / "my.yaml").write_text(yaml.safe_dump(CONFIG))
+    (folder / "site.yaml").write_text(yaml.safe_dump(SITE))
     rows = [{"prompt": row["prompt"], "response": row["messages"][-1]["content"]} for row in pairs(20)]
     (folder / CONFIG["coverage"]["source"]).write_text("".join(json.dumps(row) + "\n" for row in rows))
     written = [{"instruction": row["prompt"], "response": row["response"]} for row in [*rows, rows[0]]]
@@ -92,7 +94,7 @@ def test_a_documented_command_runs(command: str, clone: Path, address: str, tmp_
         "HF_ENDPOINT": address,
         "HF_HOME": str(clone / "huggingface"),
         "HF_HUB_DISABLE_XET": "1",
-        "LLAMADUO_SITE": str(clone / "no-site.yaml"),
+        "LLAMADUO_SITE": str(clone / "site.yaml"),
     }
     elsewhere = "/path/to/" in command
     if elsewhere:
@@ -117,7 +119,7 @@ def test_what_is_not_run_stands_in_a_page() -> None:
 
 
 @pytest.mark.parametrize("target", ["demo", "test", "setup", "demo COVERAGE=path/to/folder"])
-def test_targets_that_are_not_run_are_there(target: str, clone: Path) -> None:
+def test_targets_that_are_not_run_are_there(target: str) -> None:
     done = subprocess.run(
         ["make", "--dry-run", *target.split()], cwd=clone, capture_output=True, text=True, check=False
     )
