@@ -4,7 +4,6 @@ import inspect
 import re
 from pathlib import Path
 
-from snakemake import dag
 from snakemake.api import SnakemakeApi  # noqa: F401 - imported before `workflow`, which imports it itself
 from snakemake.dag import DAG
 from snakemake.jobs import Job
@@ -29,7 +28,7 @@ def test_snakemake_asks_a_job_how_often_it_is_tried_again() -> None:
 
 def test_snakemake_looks_at_checkpoints_in_one_place() -> None:
     assert list(inspect.signature(DAG.update_checkpoint_dependencies).parameters) == ["self", "jobs"]
-    assert "checkpoint_target" in inspect.getsource(dag)
+    assert "checkpoint_target" in inspect.getsource(inspect.getmodule(DAG))
     assert inspect.iscoroutinefunction(DAG.needrun) is False
 
 

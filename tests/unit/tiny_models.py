@@ -44,11 +44,16 @@ def build_tiny_tokenizer(family: str, folder: Path, vocabulary: int = 384) -> No
     PreTrainedTokenizerFast(tokenizer_object=tokenizer, **special).save_pretrained(str(folder))
 
 
-def build_tiny_model(family: str, folder: Path, seed: int = 0, hidden: int = 32) -> Path:
-    """A model's folder: tokenizer without a chat template, config, and random weights as safetensors."""
+def build_tiny_model(architecture: str, folder: Path, seed: int = 0, hidden: int = 32) -> Path:
+    """A model's folder: tokenizer without a chat template, config, and random weights as safetensors.
+
+    Named by its family, or `gemma3` for the third of Gemma's architectures.
+    """
     import torch
     from transformers import (
         AutoTokenizer,
+        Gemma3ForCausalLM,
+        Gemma3TextConfig,
         GemmaConfig,
         GemmaForCausalLM,
         LlamaConfig,
@@ -63,14 +68,15 @@ def build_tiny_model(family: str, folder: Path, seed: int = 0, hidden: int = 32)
 
     kinds = {
         "gemma": (GemmaConfig, GemmaForCausalLM),
+        "gemma3": (Gemma3TextConfig, Gemma3ForCausalLM),
         "mistral": (MistralConfig, MistralForCausalLM),
         "llama": (LlamaConfig, LlamaForCausalLM),
         "chatml": (Qwen3Config, Qwen3ForCausalLM),
         "phi": (Phi3Config, Phi3ForCausalLM),
     }
-    build_tiny_tokenizer(family, folder)
+    build_tiny_tokenizer(architecture.removesuffix("3"), folder)
     tokenizer = AutoTokenizer.from_pretrained(str(folder))
-    config_class, model_class = kinds[family]
+    config_class, model_class = kinds[architecture]
     config = config_class(
         vocab_size=len(tokenizer),
         hidden_size=hidden,

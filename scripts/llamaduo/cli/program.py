@@ -31,13 +31,8 @@ def run(main: Callable[..., None], description: str | None) -> None:
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    parser = ArgumentParser(description=(description or "").strip())
-    parser.add_argument("--from-config", action="config", help="YAML or JSON file with these options' names as keys")
-    parser.add_function_arguments(main)
-    _spell_with_dashes(parser)
-    _take_bare_flags(parser, main)
     try:
-        options = vars(parser.instantiate(parser.parse_args(_with_lists(sys.argv[1:], main))))
+        options = parse(main, description, sys.argv[1:])
     except (ValidationError, SystemExit) as error:
         if isinstance(error, SystemExit) and not error.code:
             raise  # --help
@@ -45,7 +40,6 @@ def run(main: Callable[..., None], description: str | None) -> None:
             print(f"error: {describe(error, 'options')}", file=sys.stderr)
         print(WRONG_OPTIONS, file=sys.stderr, flush=True)
         sys.exit(2)
-    options.pop("from_config", None)
     try:
         check_gpus()
         main(**options)
@@ -54,17 +48,16 @@ def run(main: Callable[..., None], description: str | None) -> None:
         sys.exit(1)
 
 
-def _options(parser: ArgumentParser, arguments: Sequence[str]) -> dict[str, Any]:
-    """The options' values; wrong ones end the program, with a last line that the workflow knows."""
-    try:
-        return vars(parser.instantiate(parser.parse_args(arguments)))
-    except ValidationError as error:
-        print(f"error: {describe(error, 'options')}", file=sys.stderr)
-    except SystemExit as end:
-        if end.code != 2:
-            raise
-    print(WRONG_OPTIONS, file=sys.stderr, flush=True)
-    sys.exit(2)
+def parse(main: Callable[..., None], description: str | None, arguments: Sequence[str]) -> dict[str, Any]:
+    """The options of `main`, typed, from a command line. Wrong ones end in a message and exit status 2, by argparse."""
+    parser = ArgumentParser(description=(description or "").strip())
+    parser.add_argument("--from-config", action="config", help="YAML or JSON file with these options' names as keys")
+    parser.add_function_arguments(main)
+    _spell_with_dashes(parser)
+    _take_bare_flags(parser, main)
+    options = vars(parser.instantiate(parser.parse_args(_with_lists(arguments, main))))
+    options.pop("from_config", None)
+    return options
 
 
 def _spell_with_dashes(parser: ArgumentParser) -> None:
