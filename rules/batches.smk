@@ -26,7 +26,7 @@ rule submit_grades:
         settings=settings(CONFIG.judging, exclude=CHECKS_OF_JUDGING),
         prompts=settings(JUDGE_PROMPTS),
         service=service_of_judge,
-        journal=state("journal/judging/{subject}/{judge}.jsonl"),
+        journal=place_in_state("journal/judging/{subject}/{judge}.jsonl"),
         budget=budget_of_workflow,
         batches=batches_of("judging/{subject}/{judge}"),
     message:
@@ -62,7 +62,7 @@ rule submit_responses:
         asked=asked_of_baseline,
         samples=CONFIG.inference.samples,
         service=service_of_baseline,
-        journal=state("journal/baselines/{task}/{service}.jsonl"),
+        journal=place_in_state("journal/baselines/{task}/{service}.jsonl"),
         budget=budget_of_workflow,
         batches=batches_of("baselines/{task}/{service}"),
     message:
@@ -101,7 +101,7 @@ rule submit_synthesis:
         topic=topic_of_task,
         seed=CONFIG.seed,
         service=service_of_generator,
-        journal=state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
+        journal=place_in_state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
         budget=budget_of_workflow,
         batches=batches_of("synthesis/{task}/chunk-{chunk}/{generator}"),
     message:

@@ -46,12 +46,14 @@ def plan_and_settle(plan=workflow._build_dag):
         elif starts:
             # Without a lock of its own: Snakemake removes all locks at its end, those of another main process too.
             workflow.persistence.lock = workflow.persistence.noop
+        restore_provenance()
         plan()
         if works and plugin.name == "slurm":
             refuse_what_never_runs()
             if settle_left_jobs() and not PLANNED_AGAIN:
                 plan_again()
             amend_executor()
+        keep_provenance()
     except (InputError, ServiceError) as error:
         sys.exit(f"error: {error}")
 

@@ -29,17 +29,17 @@ from llamaduo.cluster.requests import (
 )
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
-from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
 from llamaduo.cli.errors import InputError
 from llamaduo.estimate.model_size import billion_parameters
 from llamaduo.storage.files import read_json, write_json
-from llamaduo.workflow.fingerprint import fingerprint
+from llamaduo.workflow.fingerprint import OTHER_ENGINES, fingerprint
 from llamaduo.cli.logs import last_lines
 from llamaduo.workflow.prefetch import cache_of, is_prefetched
 from llamaduo.workflow.preflight import services_used
 from llamaduo.service.prompts import for_metrics
 from llamaduo.service.prompts import load as load_prompts
 from llamaduo.workflow.provenance import record_start
+from llamaduo.workflow.sources import Digests, coverage_identity, model_identity
 from llamaduo.synthesis.chunks import capacity, chunk_calls, first_chunks, next_chunks
 from llamaduo.training.continuation import begun, forget_hopeless, is_hopeless
 

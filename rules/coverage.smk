@@ -1,6 +1,4 @@
 rule read_coverage:
-    input:
-        source=coverage_files,
     output:
         train=results("coverage/{task}/train.parquet"),
         test=results("coverage/{task}/test.parquet"),
@@ -17,7 +15,8 @@ rule read_coverage:
     params:
         program=program("coverage.py"),
         code=fingerprint("coverage.py"),
-        settings=settings(CONFIG.coverage, exclude=CHECKS_OF_COVERAGE),
+        source=identity_of_coverage,
+        settings=settings(CONFIG.coverage, exclude=CHECKS_OF_COVERAGE | PLACE_OF_COVERAGE),
         checks=checks_of_coverage,
         categories=categories_of_task,
     message:

@@ -1,7 +1,6 @@
 rule deploy_model:
     input:
         unpack(artifacts_of_converged_cycle),
-        base=files_of_model,
         decisions=decisions_of_run,
         train=results("coverage/{task}/train.parquet"),
         test=results("coverage/{task}/test.parquet"),
@@ -22,6 +21,7 @@ rule deploy_model:
         program=program("deploy.py"),
         code=fingerprint("deploy.py"),
         model=model_settings,
+        weights=identity_of_model,
         names=names_of_run,
         card=facts_of_card,
     message:

@@ -1,7 +1,6 @@
 rule respond:
     input:
         prompts=results("coverage/{task}/test.parquet"),
-        base=files_of_model,
         adapter=results("runs/{task}/{generator}/{model}/volume-{volume}/adapter"),
     output:
         responses=results("runs/{task}/{generator}/{model}/volume-{volume}/responses.parquet"),
@@ -18,11 +17,13 @@ rule respond:
         runtime=time_of_responses,
     params:
         program=program("respond.py"),
-        code=fingerprint("respond.py"),
+        code=code_of_responses,
         model=responding_model,
+        weights=identity_of_model,
+        sampling=sampling_of_model,
         settings=inference_settings,
         batches=batch_size,
-        state=state("responses"),
+        state=place_in_state("responses"),
     message:
         "Respond with {wildcards.model}: {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
@@ -34,7 +35,6 @@ rule respond:
 rule respond_untuned:
     input:
         prompts=results("coverage/{task}/test.parquet"),
-        base=files_of_model,
     output:
         responses=results("baselines/{task}/{model}/responses.parquet"),
     log:
@@ -50,11 +50,13 @@ rule respond_untuned:
         runtime=time_of_responses,
     params:
         program=program("respond.py"),
-        code=fingerprint("respond.py"),
+        code=code_of_responses,
         model=responding_model,
+        weights=identity_of_model,
+        sampling=sampling_of_model,
         settings=inference_settings,
         batches=batch_size,
-        state=state("responses"),
+        state=place_in_state("responses"),
     message:
         "Respond with {wildcards.model} as it is: {wildcards.task}"
     shell:
@@ -88,7 +90,7 @@ rule respond_service:
         asked=asked_of_baseline,
         samples=CONFIG.inference.samples,
         service=service_of_baseline,
-        journal=state("journal/baselines/{task}/{service}.jsonl"),
+        journal=place_in_state("journal/baselines/{task}/{service}.jsonl"),
         budget=budget_of_workflow,
         about=task_of_costs,
         batches=batches_of("baselines/{task}/{service}"),

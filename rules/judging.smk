@@ -25,7 +25,7 @@ rule judge:
         checks=checks_of_judging,
         prompts=settings(JUDGE_PROMPTS),
         service=service_of_judge,
-        journal=state("journal/judging/{subject}/{judge}.jsonl"),
+        journal=place_in_state("journal/judging/{subject}/{judge}.jsonl"),
         budget=budget_of_workflow,
         about=subject_of_costs,
         batches=batches_of("judging/{subject}/{judge}"),

@@ -1,24 +1,6 @@
 """The input functions that follow the loop, and the lists of artifacts that the targets ask for."""
 
 
-def coverage_files(wildcards):
-    """The files of a coverage dataset that is on this machine; none for one on the Hub."""
-    source = Path(CONFIG.coverage.source).expanduser()
-    if source.is_file():
-        return [str(source)]
-    splits = (CONFIG.coverage.train_split, CONFIG.coverage.test_split or DEFAULT_TEST_SPLIT)
-    return [str(file) for split in splits for file in (split_files(source, split) if source.is_dir() else [])]
-
-
-def files_of_model(wildcards):
-    """The files of a model that is on this machine; none for one on the Hub."""
-    model = CONFIG.models[wildcards.model]
-    folders = [Path(path).expanduser() for path in (model.path, model.base) if path]
-    template = [str(model.chat_template)] if model.chat_template else []
-    found = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
-    return template + sorted(str(file) for file in found if file.is_file())
-
-
 def chunks_of_pool(wildcards):
     """The chunks that a pool is curated from."""
     chunk = results("synthesis/{task}/{generator}/chunk-{chunk}.parquet")
@@ -91,9 +73,10 @@ def decisions_of_run(wildcards):
 
 
 def deployment_of_run(wildcards):
-    """The verification of the deployed model, when the run has converged."""
+    """The deployed model and its verification, when the run has converged."""
     last = read_json(Path(decisions_of_run(wildcards)[-1]))
-    return results("deploy/{task}/{generator}/{model}/verification.json") if last["verdict"] == "converged" else []
+    deployed = [results(f"deploy/{{task}}/{{generator}}/{{model}}/{name}") for name in ("model", "verification.json")]
+    return deployed if last["verdict"] == "converged" else []
 
 
 def artifacts_of_converged_cycle(wildcards):

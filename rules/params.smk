@@ -6,6 +6,8 @@ compared: that is the way of settings that cannot change a result, such as addre
 
 # Settings that change the pace of a step, or whether it is let through, and not its result.
 CHECKS_OF_COVERAGE = {"minimum_train", "minimum_test"}
+# Where the data is; what it is, is compared by a digest.
+PLACE_OF_COVERAGE = {"source"}
 PACE_OF_TRAINING = {
     "activation_checkpointing",
     "checkpoint_minutes",
@@ -45,6 +47,15 @@ def settings(section, exclude=frozenset()):
     return canonical(section.model_dump(mode="json", exclude=set(exclude)))
 
 
+def place_in_state(path):
+    """A place in the state folder, with the job's wildcards. Not compared: moving the folder changes no result."""
+
+    def place(wildcards, resources):
+        return state(path.format(**wildcards))
+
+    return place
+
+
 def uncompared(section, keys):
     """Options for those keys of a section that a rule's param leaves out."""
     values = section.model_dump(mode="json", include=set(keys))
@@ -53,7 +64,7 @@ def uncompared(section, keys):
 
 
 def checks_of_coverage(wildcards, resources):
-    return uncompared(CONFIG.coverage, CHECKS_OF_COVERAGE)
+    return uncompared(CONFIG.coverage, CHECKS_OF_COVERAGE | PLACE_OF_COVERAGE)
 
 
 def checks_of_judging(wildcards, resources):
@@ -203,14 +214,47 @@ def options_of_evidence(wildcards, input):
 # Models
 
 
-def model_settings(wildcards):
-    """What of a model's settings its weights and its prompts depend on."""
+def model_settings(wildcards, resources):
+    """A model's settings without those of its sampling. Not compared: `identity_of_model` is, wherever it lies."""
     return settings(CONFIG.models[wildcards.model], exclude={"generation"})
 
 
-def responding_model(wildcards):
-    """A model's settings with those of its sampling."""
+def responding_model(wildcards, resources):
+    """A model's settings with those of its sampling. Not compared, as those above; `sampling_of_model` is."""
     return settings(CONFIG.models[wildcards.model])
+
+
+def sampling_of_model(wildcards):
+    return settings(CONFIG.models[wildcards.model].generation)
+
+
+# What the user provides
+
+
+@functools.cache
+def digests():
+    return Digests(Path(state("digests.json")))
+
+
+def identity_of_coverage(wildcards):
+    """What the coverage dataset holds. Compared where a plan is made; a job only computes with it."""
+    return coverage_identity(CONFIG.coverage, digests()) if workflow.is_main_process else ""
+
+
+@functools.cache
+def identity_of(name):
+    return canonical(model_identity(CONFIG.models[name], digests())) if workflow.is_main_process else ""
+
+
+def identity_of_model(wildcards):
+    """What decides a model's weights, tokenizer and chat format, by digests of its files."""
+    return identity_of(wildcards.model)
+
+
+def code_of_responses(wildcards):
+    """The code of the responses without that of the engine that is not used."""
+    engine = cycle_settings(wildcards, CONFIG.inference_for).engine
+    return fingerprint("respond.py", without=OTHER_ENGINES[engine])
 
 
 def cycle_settings(wildcards, of):

@@ -64,7 +64,7 @@ rule write_report:
         page=digest_folder(Path(SCRIPTS) / "llamaduo" / "report", "page.*"),
         config=settings_of_report(),
         results=folder_of_report,
-        state=CONFIG.state,
+        state=place_in_state(""),
         file=results("settings/config.json"),
     message:
         "Write the report: {output.report}"

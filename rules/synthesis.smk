@@ -26,7 +26,7 @@ rule synthesize:
         topic=topic_of_task,
         seed=CONFIG.seed,
         service=service_of_generator,
-        journal=state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
+        journal=place_in_state("journal/synthesis/{task}/{generator}/chunk-{chunk}.jsonl"),
         budget=budget_of_workflow,
         batches=batches_of("synthesis/{task}/chunk-{chunk}/{generator}"),
     message:
@@ -65,7 +65,7 @@ checkpoint curate:
         program=program("curate.py"),
         code=fingerprint("curate.py"),
         settings=settings(CONFIG.curation),
-        state=state("curation/{task}/{generator}"),
+        state=place_in_state("curation/{task}/{generator}"),
     message:
         "Curate {wildcards.chunks} chunks: {wildcards.task} by {wildcards.generator}"
     shell:

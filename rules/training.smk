@@ -1,7 +1,6 @@
 rule finetune:
     input:
         dataset=results("datasets/{task}/{generator}/volume-{volume}.parquet"),
-        base=files_of_model,
         warm_start=previous_adapter,
     output:
         adapter=directory(results("runs/{task}/{generator}/{model}/volume-{volume}/adapter")),
@@ -23,10 +22,11 @@ rule finetune:
         program=program("finetune.py"),
         code=fingerprint("finetune.py"),
         model=model_settings,
+        weights=identity_of_model,
         settings=training_settings,
         pace=checkpoint_pace,
         warm_start=option_of_warm_start,
-        state=state("checkpoints"),
+        state=place_in_state("checkpoints"),
     message:
         "Fine-tune {wildcards.model} on {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
