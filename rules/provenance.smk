@@ -37,6 +37,7 @@ def refuse_unrecorded():
     kept = [job for job in workflow.dag.jobs if workflow.dag.reason(job).no_metadata and not workflow.dag.needrun(job)]
     files = [str(file) for job in kept for file in job.output if Path(file).exists() and not is_recorded(file)]
     if files:
+        atexit.unregister(show_plan)
         others = f" and {len(files) - 1} more have" if len(files) > 1 else " has"
         command = [argument for argument in sys.argv[1:] if argument not in {"-n", "--dry-run", "--dryrun"}]
         sys.exit(
