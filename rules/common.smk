@@ -18,14 +18,13 @@ from llamaduo.cli.errors import InputError
 from llamaduo.cli.logs import ends_of_logs, has_wrong_options
 from llamaduo.config.load import validate
 from llamaduo.config.root import TUNED_ELSEWHERE, WITHOUT_GENERATOR
-from llamaduo.coverage.source import DEFAULT_TEST_SPLIT, split_files
 from llamaduo.service.prompts import for_metrics
 from llamaduo.service.prompts import load as load_prompts
 from llamaduo.storage.canonical import canonical, digest_folder
 from llamaduo.storage.files import read_json, write_json
 from llamaduo.synthesis.chunks import first_chunks
 from llamaduo.training.continuation import begun, forget_hopeless, is_hopeless
-from llamaduo.workflow.fingerprint import fingerprint
+from llamaduo.workflow.fingerprint import OTHER_ENGINES, fingerprint
 from llamaduo.workflow.layout import (
     BATCHES_PATTERN,
     SUBJECT_PATTERN,
@@ -52,6 +51,7 @@ from llamaduo.workflow.preflight import check_folder, engines, services_to_ask
 from llamaduo.workflow.provenance import record_start
 from llamaduo.workflow.resources import SMALL, TABLES, TEXTS, Requests, service_slot, step_key, waiting_slot
 from llamaduo.workflow.settings import Steps, report_settings, reworded
+from llamaduo.workflow.sources import Digests, coverage_identity, model_identity
 from snakemake_executor_plugin_llamaduo.start import site_of_start
 
 # Planning a grid makes millions of objects that live to the end: looking for garbage among them takes a tenth of it.
@@ -221,22 +221,24 @@ def read_if_there(path, **names):
     return read_json(path) if path.is_file() else None
 
 
-# Files of the user's
+# What the user provides. It is compared where a plan is made; a job only computes with it.
 
 
-def coverage_files(wildcards):
-    """The files of a coverage dataset that is on this machine; none for one on the Hub."""
-    source = Path(CONFIG.coverage.source).expanduser()
-    if source.is_file():
-        return [str(source)]
-    splits = (CONFIG.coverage.train_split, CONFIG.coverage.test_split or DEFAULT_TEST_SPLIT)
-    return [str(file) for split in splits for file in (split_files(source, split) if source.is_dir() else [])]
+@functools.cache
+def digests():
+    return Digests(STATE.digests)
 
 
-def files_of_model(wildcards):
-    """The files of a model that is on this machine; none for one on the Hub."""
-    model = CONFIG.models[wildcards.model]
-    folders = [Path(path).expanduser() for path in (model.path, model.base) if path]
-    template = [str(model.chat_template)] if model.chat_template else []
-    found = [file for folder in folders if folder.is_dir() for file in folder.iterdir()]
-    return template + sorted(str(file) for file in found if file.is_file())
+def identity_of_coverage(wildcards):
+    """What the coverage dataset holds."""
+    return coverage_identity(CONFIG.coverage, digests()) if workflow.is_main_process else ""
+
+
+@functools.cache
+def identity_of(name):
+    return canonical(model_identity(CONFIG.models[name], digests())) if workflow.is_main_process else ""
+
+
+def identity_of_model(wildcards):
+    """What decides a model's weights, tokenizer and chat format, by digests of its files."""
+    return identity_of(wildcards.model)

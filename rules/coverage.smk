@@ -1,6 +1,4 @@
 rule read_coverage:
-    input:
-        source=coverage_files,
     output:
         train=RESULTS.split("{task}", "train"),
         test=RESULTS.split("{task}", "test"),
@@ -16,6 +14,7 @@ rule read_coverage:
         runtime=more_each_time(REQUESTS.short),
     params:
         **step("read_coverage"),
+        source=identity_of_coverage,
     message:
         "Read the coverage dataset of the task {wildcards.task}"
     shell:

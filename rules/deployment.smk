@@ -19,7 +19,6 @@ def command_of_deployment(wildcards, input, resources):
 rule deploy_model:
     input:
         unpack(artifacts_of_converged_cycle),
-        base=files_of_model,
         decisions=named(LOOP.decisions_of_run, read=read_decision),
         train=RESULTS.split("{task}", "train"),
         test=RESULTS.split("{task}", "test"),
@@ -38,6 +37,7 @@ rule deploy_model:
         runtime=more_each_time(REQUESTS.minutes_of_merge),
     params:
         **(step("deploy_model") | {"command": command_of_deployment}),
+        weights=identity_of_model,
     message:
         "Deploy {wildcards.model}: {wildcards.task} by {wildcards.generator}"
     shell:

@@ -4,10 +4,15 @@ def environment_of_engine(wildcards):
     return CONDA_VLLM if settings.engine == "vllm" else CONDA
 
 
+def code_of_responses(wildcards):
+    """The code of the responses without that of the engine that is not used."""
+    settings = CONFIG.inference_for(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
+    return fingerprint("respond.py", without=OTHER_ENGINES[settings.engine])
+
+
 rule respond:
     input:
         prompts=RESULTS.split("{task}", "test"),
-        base=files_of_model,
         adapter=CYCLE / "adapter",
     output:
         responses=CYCLE / "responses.parquet",
@@ -23,7 +28,8 @@ rule respond:
         gpu=1,
         runtime=named(REQUESTS.minutes_of_responses),
     params:
-        **step("respond"),
+        **(step("respond") | {"code": code_of_responses}),
+        weights=identity_of_model,
         adapter=option("adapter"),
     message:
         "Respond with {wildcards.model}: {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
@@ -35,7 +41,6 @@ rule respond:
 use rule respond as respond_untuned with:
     input:
         prompts=RESULTS.split("{task}", "test"),
-        base=files_of_model,
     output:
         responses=RESULTS.baseline("{task}", "{model}") / "responses.parquet",
     log:

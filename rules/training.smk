@@ -4,7 +4,6 @@ CYCLE = RESULTS.cycle("{task}", "{generator}", "{model}", "{volume}")
 rule finetune:
     input:
         dataset=RESULTS.dataset("{task}", "{generator}", "{volume}"),
-        base=files_of_model,
         warm_start=named(LOOP.previous_adapter),
     output:
         adapter=directory(CYCLE / "adapter"),
@@ -24,6 +23,7 @@ rule finetune:
         attempt=lambda wildcards, attempt: attempt,
     params:
         **step("finetune"),
+        weights=identity_of_model,
         warm_start=option("warm_start"),
         tee=lambda wildcards, resources: "-a" if resources.attempt > 1 else "",
     message:

@@ -22,7 +22,7 @@ def main(
             calls are submitted again, and paid for again if the vendor has answered them after all
         config: the settings that the workflow was last started with
         service_name: only batches of this service
-        step: only batches of the step at this place under state/batches, or below it
+        step: only batches of the step at this place among all batches, or below it
     """
     from llamaduo.cli.errors import InputError
     from llamaduo.cli.program import existing_file
@@ -32,11 +32,12 @@ def main(
     from llamaduo.service.batches.records import Batch, Step, steps_below
     from llamaduo.service.batches.review import forget, line
     from llamaduo.storage.files import read_json
+    from llamaduo.workflow.layout import State
 
     settings = Config.model_validate(
         read_json(existing_file(config, "--config: it is written when the workflow starts"))
     )
-    root = Path(settings.state) / "batches"
+    root = State(Path(settings.state)).batches
     chosen = [found for found in steps_below(root / (step or "")) if service_name in (None, found.service)]
     if service_name is not None and service_name not in settings.services:
         raise InputError(f"--service-name: {service_name!r} is not one of {', '.join(settings.services)}")

@@ -27,6 +27,7 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
     from llamaduo.status.spending import read_spent, spending_table
     from llamaduo.status.steps import live_steps, read_failed
     from llamaduo.status.usage import read_usage, usage_table, without_result
+    from llamaduo.workflow.layout import Results, State
 
     folder = folder.resolve()
     os.chdir(folder)
@@ -46,8 +47,8 @@ def main(*, config: Path = Path("config/config.yaml"), folder: Path = Path(), us
         live = []
         print(f"What jobs do is not known: {error}")
     results = read_results(Reader(place), make_plan(settings))
-    failed = read_failed(place / "settings/failed.json")
-    spent = read_spent(Reader(place), Path(settings.state) / "journal")
+    failed = read_failed(Results(place).note("failed.json"))
+    spent = read_spent(Reader(place), State(Path(settings.state)).journals)
     so_far = used + without_result(sent, ends, live)
     print(grid_table(results, place, live, failed, so_far, spent))
     if dollars := spending_table(spent, [run.name for run in results.runs]):

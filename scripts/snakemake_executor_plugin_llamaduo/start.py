@@ -67,10 +67,17 @@ def refuse_unknown_rules(workflow: Any) -> None:
         raise InputError(f"set-resources, set-threads or the site's requests: {min(unknown)!r} is no rule of {names}")
 
 
-def prepare_start(workflow: Any, site: Site, workplace: Workplace, begin: Callable[[], bool]) -> None:
+def prepare_start(
+    workflow: Any,
+    site: Site,
+    workplace: Workplace,
+    begin: Callable[[], bool],
+    before_plan: Callable[[], None],
+    after_plan: Callable[[], None],
+) -> None:
     """Hold the results folder, plan, and settle what an earlier start has left, when Snakemake comes to planning.
 
-    `begin` is called before the plan; it says whether anything is to be made, and not only looked at.
+    `begin` says whether anything is to be made, and not only looked at.
     """
     held = ExitStack()
     patches.notice_checkpoints_of_earlier_starts()
@@ -87,6 +94,7 @@ def prepare_start(workflow: Any, site: Site, workplace: Workplace, begin: Callab
                 workflow.executor_settings.workplace = workplace
                 if workflow.executor_settings.latency_seconds is not None:
                     workflow.execution_settings.latency_wait = workflow.executor_settings.latency_seconds
+            before_plan()
             plan()
             if workflow.dryrun and {Quietness.RULES, Quietness.ALL} & set(workflow.output_settings.quiet or ()):
                 # With these Snakemake ends here, and does not put together for every job what it would not show.
@@ -96,6 +104,7 @@ def prepare_start(workflow: Any, site: Site, workplace: Workplace, begin: Callab
                 workplace.limits.refuse_what_never_runs()
                 if settle_left_jobs(workflow, workplace, site.left_jobs):
                     _plan_again(held)
+            after_plan()
         except (InputError, ServiceError) as error:
             sys.exit(f"error: {error}")
 

@@ -9,7 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from llamaduo.workflow.fingerprint import LEFT_OUT, PACKAGE, SCRIPTS, fingerprint, imported_modules, is_left_out
+from llamaduo.workflow.fingerprint import (
+    LEFT_OUT,
+    OTHER_ENGINES,
+    PACKAGE,
+    SCRIPTS,
+    fingerprint,
+    imported_modules,
+    installed_versions,
+    is_left_out,
+)
 
 PROGRAM = '''"""Count words."""
 
@@ -47,7 +56,7 @@ def scripts(tmp_path: Path) -> Path:
         "llamaduo/letters.py": "import llamaduo.alphabet\n\n\ndef is_letter(one):\n    return one.isalpha()\n",
         "llamaduo/alphabet.py": "SIZE = 26\n",
         "llamaduo/tables/__init__.py": "",
-        "llamaduo/tables/parquet.py": "def write(number):\n    print(number)\n",
+        "llamaduo/tables/parquet.py": "def write(number):\n    return str(number)\n",
         "llamaduo/cli/progress.py": "from llamaduo.bars import bar\n\n\ndef show():\n    bar()\n",
         "llamaduo/cli/__init__.py": "",
         "llamaduo/bars.py": "def bar():\n    print('...')\n",
@@ -99,7 +108,7 @@ def test_comments_docstrings_and_layout_do_not_count(scripts: Path, file: str, o
         ("llamaduo/words.py", "text.split()", "text.split(' ')"),
         ("llamaduo/letters.py", "isalpha", "isalnum"),
         ("llamaduo/alphabet.py", "26", "27"),
-        ("llamaduo/tables/parquet.py", "print(number)", "print(number, flush=True)"),
+        ("llamaduo/tables/parquet.py", "str(number)", "repr(number)"),
         ("llamaduo/tables/__init__.py", "", "ROWS = 1\n"),
         ("llamaduo/__init__.py", "", "VERSION = 1\n"),
     ],
@@ -118,6 +127,78 @@ def test_code_counts_also_where_others_or_a_function_import_it(scripts: Path, fi
 )
 def test_what_is_left_out_or_not_imported_does_not_count(scripts: Path, file: str, old: str, new: str) -> None:
     assert after(scripts, file, old, new) == fingerprint("count.py", scripts)
+
+
+COUNT = """def count(rows):
+    total = 0
+    for row in rows:
+        total += len(row)
+    return total
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    total = 0\n", "    total = 0\n    print(f'{len(rows)} rows')\n"),
+        ("    return", "    logger.info('counted %d', total)\n    return"),
+        ("    for row in rows:\n", "    for row in rows:\n        progress.advance(1)\n"),
+        ("def count", "import logging\nimport sys\nfrom llamaduo.cli.progress import show\n\n\ndef count"),
+        (
+            "    for row in rows:\n        total += len(row)\n",
+            "    with Progress('rows', 3) as progress:\n        for row in rows:\n            total += len(row)\n",
+        ),
+    ],
+)
+def test_messages_and_progress_bars_do_not_count(scripts: Path, old: str, new: str) -> None:
+    (scripts / "llamaduo/alphabet.py").write_text(COUNT)
+
+    assert after(scripts, "llamaduo/alphabet.py", old, new) == fingerprint("count.py", scripts)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("    total = 0\n", "    total = 0\n    print(next(rows))\n"),
+        ("    total = 0\n", "    total = 0\n    print(total := 1)\n"),
+        ("    total = 0\n", "    total = 0\n    print(rows.pop())\n"),
+        ("    total = 0\n", "    total = 0\n    line = print('rows')\n"),
+        ("    total = 0\n", "    total = 0\n    rows.log()\n"),
+        (
+            "    for row in rows:\n        total += len(row)\n",
+            "    with Other(rows) as rows:\n        for row in rows:\n            total += len(row)\n",
+        ),
+    ],
+)
+def test_a_message_that_may_change_something_counts(scripts: Path, old: str, new: str) -> None:
+    (scripts / "llamaduo/alphabet.py").write_text(COUNT)
+
+    assert after(scripts, "llamaduo/alphabet.py", old, new) != fingerprint("count.py", scripts)
+
+
+def test_of_a_module_what_it_imports_counts_but_not_what_is_left_out_for_it(scripts: Path) -> None:
+    def of_words() -> str:
+        code = (
+            "from llamaduo.workflow.fingerprint import fingerprint_of_module, Path; "
+            f"print(fingerprint_of_module('llamaduo.words', ['llamaduo.alphabet'], Path({str(scripts)!r})))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, text=True, check=True
+        )
+        return done.stdout.strip()
+
+    first = of_words()
+    (scripts / "llamaduo/alphabet.py").write_text("SIZE = 27\n")
+    (scripts / "count.py").write_text("import llamaduo.words\n")
+    assert of_words() == first
+    (scripts / "llamaduo/letters.py").write_text("def is_letter(one):\n    return one.isalnum()\n")
+    assert of_words() != first
+
+
+def test_versions_are_those_installed_here() -> None:
+    found = installed_versions(["pytest", "no-such-package-is-here"])
+
+    assert found == {"pytest": pytest.__version__, "no-such-package-is-here": None}
 
 
 def test_a_string_that_is_a_value_is_no_docstring(scripts: Path) -> None:
@@ -219,12 +300,19 @@ def test_no_module_uses_relative_imports_and_no_package_does_anything_by_itself(
             assert len(tree.body) == (ast.get_docstring(tree) is not None), name
 
 
+def test_each_engine_counts_for_its_own_responses_only() -> None:
+    for engine, others in OTHER_ENGINES.items():
+        counted = imported_modules("respond.py", without=others)
+        assert f"llamaduo.inference.{engine}_engine" in counted
+        assert not set(others) & counted.keys()
+
+
 def test_what_config_modules_import_is_left_out_too() -> None:
     """Else a function that computes a result could hide behind a module that is left out."""
     for name, path in modules_of_package().items():
         if name.startswith("llamaduo.config."):
-            # These two only check the config and describe it.
-            others = set(imported_by(path)) - {"llamaduo.cli.errors", "llamaduo.cli.program"}
+            # Those of cli only check the config and describe it.
+            others = {other for other in imported_by(path) if not other.startswith("llamaduo.cli")}
             assert all(other.startswith("llamaduo.config") for other in others), (name, others)
 
 

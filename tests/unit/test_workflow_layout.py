@@ -16,6 +16,9 @@ SPELT = re.compile(rf"""(results|state)/({"|".join(FOLDERS)})\b""")
 LAYOUT = Path("scripts/llamaduo/workflow/layout.py")
 EXPLAINED = {
     Path("scripts/batches.py"): "the default of an option, for use by hand",
+    Path("scripts/llamaduo/demo/build.py"): "the demo's coverage dataset, which is the user's own in any other folder",
+    Path("scripts/llamaduo/service/batches/records.py"): "a docstring",
+    Path("rules/report.smk"): "a folder of the package",
 }
 
 

@@ -10,6 +10,7 @@ from llamaduo.storage.files import read_json
 from llamaduo.storage.schemas.costs import COSTS
 from llamaduo.storage.tables import Row, read_rows
 from llamaduo.synthesis.chunks import capacity
+from llamaduo.workflow.layout import Results, cost_tables
 
 PILOT = Path("pilot") / "costs.parquet"
 YIELDS = Path("pilot") / "yields.json"
@@ -30,7 +31,7 @@ def read_measured(config: Config, results: Path) -> Measured:
         yields = {(each["task"], each["generator"]): each["share"] for each in read_json(results / YIELDS)}
     for task, settings in config.tasks.items():
         for generator in settings.generators:
-            share = _yield_of_pool(config, results / "synthesis" / task / generator)
+            share = _yield_of_pool(config, Results(results).pools(task, generator))
             if share is not None:
                 yields[task, generator] = share
     return Measured(read_sizes(results), {key: share for key, share in yields.items() if share > 0})
@@ -39,8 +40,8 @@ def read_measured(config: Config, results: Path) -> Measured:
 def read_sizes(results: Path, most: int | None = None) -> Sizes:
     """The sizes that were measured, where asked for by no more than the newest `most` steps of a task and a service."""
     tables: dict[tuple[str, ...], list[Path]] = {(): [results / PILOT]}
-    for path in sorted((results / "costs").rglob("*.parquet")):
-        tables.setdefault(_asked(path.relative_to(results / "costs").with_suffix("").parts), []).append(path)
+    for step, path in cost_tables(Results(results)):
+        tables.setdefault(_asked(tuple(step.split("/"))), []).append(path)
     chosen = [path for group in tables.values() for path in _newest(group, most)]
     groups: dict[tuple[str, str, str], list[Row]] = {}
     for row in (row for path in chosen if path.is_file() for row in read_rows(path, COSTS)):

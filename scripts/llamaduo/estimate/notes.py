@@ -14,6 +14,7 @@ from llamaduo.report.calls import read_calls
 from llamaduo.report.plan import make_plan
 from llamaduo.report.reading import Reader
 from llamaduo.service.budget.usage import total
+from llamaduo.workflow.layout import State
 
 
 def notes(
@@ -64,7 +65,7 @@ def notes(
 
 def spent(config: Config, results: Path, state: Path) -> str:
     """What the journals hold already."""
-    calls = read_calls(Reader(results), make_plan(config), state / "journal")
+    calls = read_calls(Reader(results), make_plan(config), State(state).journals)
     usage = total(each.usage for each in calls)
     further = f", and {usage.simulated_dollars:,.2f} simulated dollars" if usage.simulated_dollars else ""
     return f"In the journals already: {usage.calls:,} calls, {usage.dollars:,.2f} dollars{further}."

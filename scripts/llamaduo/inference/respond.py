@@ -22,12 +22,16 @@ from llamaduo.models.messages import as_text, context, response
 from llamaduo.storage.canonical import digest
 from llamaduo.storage.lease import lease
 from llamaduo.storage.tables import Row
+from llamaduo.workflow.fingerprint import OTHER_ENGINES, fingerprint_of_module, installed_versions
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase as Tokenizer
 
 # Neither changes a response: K says how many there are, batch_tokens how they are computed together.
 NOT_IN_KEY = {"samples", "batch_tokens"}
+PACKAGES = ("torch", "transformers", "peft", "bitsandbytes")
+# Modules that no response depends on.
+NOT_IN_CODE = ("llamaduo.inference.finished", "llamaduo.storage")
 
 
 @dataclass(frozen=True)
@@ -59,7 +63,13 @@ def respond(
     tokenizer = load_tokenizer(model)
     stop_ids = end_of_turn_ids(tokenizer)
     sha = model_sha(model, adapter)
-    origin = {"model_sha": sha, "stop_ids": sorted(stop_ids), "settings": settings.model_dump(exclude=NOT_IN_KEY)}
+    origin = {
+        "model_sha": sha,
+        "stop_ids": sorted(stop_ids),
+        "settings": settings.model_dump(exclude=NOT_IN_KEY),
+        "code": fingerprint_of_module(__name__, (*OTHER_ENGINES[settings.engine], *NOT_IN_CODE)),
+        "packages": installed_versions((*PACKAGES, "vllm") if settings.engine == "vllm" else PACKAGES),
+    }
     planned = plan(prompts, tokenizer, settings, origin)
     # Apart by name and prompts as well: runs beside this one may use the same base, and one file has one holder.
     path = state / f"{digest([name, origin, sorted({one.key for one in planned if one.sample == 0})])}.jsonl"

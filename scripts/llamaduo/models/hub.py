@@ -127,7 +127,7 @@ def contents(repository: Repository) -> Contents:
         if info.gated:
             api.auth_check(repository.name, repo_type=repository.kind)
     sizes = {file.rfilename: int(file.size or 0) for file in info.siblings or []}
-    wanted = {name: size for name, size in sizes.items() if _is_wanted(name, repository.kind)}
+    wanted = {name: size for name, size in sizes.items() if is_wanted(name, repository.kind)}
     if repository.kind == "model" and not any(name.endswith(".safetensors") for name in wanted):
         found = [name for name in sizes if name.endswith((".bin", ".pt", ".pth", ".gguf", ".h5"))]
         raise InputError(
@@ -165,7 +165,8 @@ def free_bytes(folder: Path) -> int:
     return shutil.disk_usage(folder).free
 
 
-def _is_wanted(name: str, kind: str) -> bool:
+def is_wanted(name: str, kind: Literal["model", "dataset"]) -> bool:
+    """Whether a file of a repository is used, by its name."""
     return any(fnmatch(name, one) for one in FILES[kind]) and not any(fnmatch(name, one) for one in LEFT_OUT[kind])
 
 

@@ -7,9 +7,7 @@ from llamaduo.config.root import WITHOUT_GENERATOR
 from llamaduo.report.reading import Reader
 from llamaduo.service.budget.usage import Usage
 from llamaduo.storage.schemas.costs import COSTS
-
-FOLDERS = ("synthesis", "judging", "baselines")
-"""The tables of costs by what was paid for, in the order of the report."""
+from llamaduo.workflow.layout import cost_tables
 
 
 @dataclass(frozen=True)
@@ -25,10 +23,9 @@ class Cost:
 def read_costs(reader: Reader) -> list[Cost]:
     """The costs of pools, of graded cycles and of baselines, in this order and by name."""
     usages: dict[tuple[str, str, int | None], Usage] = {}
-    for folder in FOLDERS:
-        for path in sorted((reader.results / "costs" / folder).rglob("*.parquet")):
-            for row in reader.rows(path, COSTS):
-                usages[_about(row)] = usages.get(_about(row), Usage()) + Usage.of_row(row)
+    for _, path in cost_tables(reader.layout):
+        for row in reader.rows(path, COSTS):
+            usages[_about(row)] = usages.get(_about(row), Usage()) + Usage.of_row(row)
     costs = [Cost(*about, usage) for about, usage in usages.items()]
     order = {"synthetic pairs": 0, "grades": 1, "service's responses": 2}
     return sorted(costs, key=lambda cost: (order[cost.what], cost.about, cost.volume or 0))

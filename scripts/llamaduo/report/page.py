@@ -23,6 +23,7 @@ from llamaduo.report.runs import Run
 from llamaduo.report.scores import ALL_JUDGES, Criterion, Score
 from llamaduo.report.summary import Entry, criteria, entries, verdict_in_words
 from llamaduo.service.budget.usage import total
+from llamaduo.workflow.layout import State
 
 TEMPLATE = "page.html.jinja"
 VERDICTS = ("converged", "exhausted", "unfinished", "not started")
@@ -51,7 +52,7 @@ def render(results_folder: Path, plan: Plan, state: Path | None) -> str:
     reader = Reader(results_folder)
     results = read_results(reader, plan)
     pools, without_pool = read_pools(reader, plan)
-    calls = read_calls(reader, plan, state / "journal") if state is not None else []
+    calls = read_calls(reader, plan, State(state).journals) if state is not None else []
     examples = [example for run in results.runs for example in read_examples(reader, plan, run)]
     template = _environment().get_template(TEMPLATE)
     return template.render(

@@ -7,12 +7,13 @@ from llamaduo.config.root import Config
 from llamaduo.service.batches.records import steps_below
 from llamaduo.service.budget.claims import Claim, read_claims
 from llamaduo.service.budget.usage import Usage
+from llamaduo.workflow.layout import State
 
 
 def budget_lines(config: Config) -> list[str]:
     """One line per budget: that of real services and, where there are any, that of simulated ones; and the batches."""
     lines = []
-    claims = read_claims(Path(config.state) / "ledger" / "claims.jsonl")
+    claims = read_claims(State(Path(config.state)).ledger / "claims.jsonl")
     for simulated in (False, True):
         own = [claim for claim in claims if claim.simulated == simulated]
         if config.budget_usd is not None and (own or not simulated):
@@ -35,7 +36,7 @@ def _budget(dollars: float, claims: Sequence[Claim], word: str) -> str:
 def _batches(config: Config) -> list[str]:
     """The batches whose answers are in no journal yet, and the most that they may cost."""
     count, most = 0, Usage()
-    for step in steps_below(Path(config.state) / "batches"):
+    for step in steps_below(State(Path(config.state)).batches):
         service = config.services.get(step.service or "")
         for batch in step.open_batches():
             count += 1

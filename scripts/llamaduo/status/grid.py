@@ -14,6 +14,7 @@ from llamaduo.report.summary import entries, verdict_in_words
 from llamaduo.status.spending import Spent, of_run, shown
 from llamaduo.status.steps import Failed, LiveStep
 from llamaduo.status.usage import Usage
+from llamaduo.workflow import layout
 
 LINES_SHOWN = 5
 """Of the log of a failed step."""
@@ -93,11 +94,10 @@ def _scores(results: Results, run: Run) -> str:
 
 
 def _folders(run: Run, folder: Path) -> list[str]:
-    name = run.name
-    runs = folder / "runs" / name.task
+    name, results = run.name, layout.Results(folder)
     if run.tuned_elsewhere:
-        return [f"{folder / 'baselines' / name.task / name.model}/"]
-    return [f"{runs / name.generator / name.model}/", f"{runs / WITHOUT_GENERATOR / name.model}/"]
+        return [f"{results.baseline(name.task, name.model)}/"]
+    return [f"{results.run(name.task, generator, name.model)}/" for generator in (name.generator, WITHOUT_GENERATOR)]
 
 
 def _inside(output: str, folders: Sequence[str]) -> bool:

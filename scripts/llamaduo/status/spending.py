@@ -15,6 +15,7 @@ from llamaduo.report.reading import Reader
 from llamaduo.service.budget.usage import Usage, total
 from llamaduo.service.journal.reading import read_records
 from llamaduo.storage.schemas.costs import COSTS
+from llamaduo.workflow.layout import cost_tables
 
 OF_RUNS, POOL, VOLUME_0, BASELINES = "grades of the runs above", "pool", "grades of volume 0", "baselines"
 OTHERS = "runs that are not in the config"
@@ -32,7 +33,7 @@ class Spent:
 
 def read_spent(reader: Reader, journals: Path) -> list[Spent]:
     """What every step has spent that has a table of costs or a journal."""
-    tables = _files(reader.results / "costs", ".parquet")
+    tables = dict(cost_tables(reader.layout))
     found = [Spent(place, total(map(Usage.of_row, reader.rows(path, COSTS))), True) for place, path in tables.items()]
     for place, path in _files(journals, ".jsonl").items():
         if place not in tables:

@@ -3,7 +3,6 @@
 import json
 import os
 import shutil
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +11,7 @@ from llamaduo.config.training import TrainingSettings
 from llamaduo.models.weights import base_folder
 from llamaduo.storage.canonical import digest, digest_file, digest_folder
 from llamaduo.storage.files import read_json, write_json
+from llamaduo.workflow.fingerprint import fingerprint_of_module, installed_versions
 
 COSMETIC = (
     "activation_checkpointing",
@@ -25,23 +25,28 @@ COSMETIC = (
 )
 """Settings that change no weight (but by the rounding of sums), or whose effect is in the dataset or in the adapter
 that is started from."""
+PACKAGES = ("torch", "transformers", "trl", "peft", "bitsandbytes")
+CODE = "llamaduo.training.finetune"
+NOT_IN_CODE = ("llamaduo.storage", "llamaduo.training.adapter_folder")
+"""Modules that no weight depends on: how files are read and written, and how the finished adapter is saved."""
 SEAL = "complete.json"
 KEPT = "kept.json"
 
 
 def state_key(dataset: Path, model: ModelSettings, settings: TrainingSettings, warm_start: Path | None) -> str:
-    """What an unfinished training may be continued under: the same data, weights, settings and packages."""
+    """What an unfinished training may be continued under: the same data, weights, settings, code and packages."""
     folder = base_folder(model)
     weights = {file.name: [file.stat().st_size, file.stat().st_mtime_ns] for file in folder.iterdir() if file.is_file()}
     return digest(
         {
             "dataset": digest_file(dataset),
             "weights": weights if folder == Path(model.path).expanduser() else str(folder.name),
-            "model": model.model_dump(mode="json", exclude={"generation"}),
+            "model": model.model_dump(mode="json", exclude={"generation", "path", "chat_template"}),
             "template": digest_file(model.chat_template) if model.chat_template else None,
             "settings": settings.model_dump(mode="json", exclude=set(COSMETIC)),
             "warm_start": digest_folder(warm_start, "*.safetensors") if warm_start else None,
-            "packages": {name: version(name) for name in ("torch", "transformers", "trl", "peft")},
+            "packages": installed_versions(PACKAGES),
+            "code": fingerprint_of_module(CODE, NOT_IN_CODE),
         }
     )
 

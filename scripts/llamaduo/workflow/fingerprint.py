@@ -2,15 +2,18 @@
 
 Snakemake does not see changes in imported modules. Each rule therefore carries, as a param, a hash over its program and
 over those modules of this package that the program imports, directly or through others, made from their syntax trees
-without comments and docstrings. Modules that cannot change a result are left out by the list below.
+without comments, docstrings, prints and log lines. Modules that cannot change a result are left out by the list below.
+What a step keeps under `state/` is keyed by the same fingerprint, of the modules that decide it.
 """
 
 import ast
 import hashlib
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from functools import cache
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from llamaduo.storage.files import read_json, write_json
@@ -23,9 +26,8 @@ _ANSWERED = "reads answers as they arrive; the journal keeps them as they were r
 # Module or package: why a change in it cannot change a result.
 LEFT_OUT = {
     "llamaduo.config": "declares and validates settings; the resolved values are params of the rules themselves",
-    "llamaduo.cli.program": "reads options and reports errors",
-    "llamaduo.cli.progress": "prints how far a step is",
-    "llamaduo.cli.errors": "names the kinds of errors",
+    "llamaduo.cli": "reads options, prints how far a step is, names and reports errors",
+    "llamaduo.storage.files": "reads and writes whole files; what is in them is decided elsewhere",
     "llamaduo.storage.lease": "keeps two processes apart",
     "llamaduo.storage.append_log": "puts lines on disk; others say what is in them",
     "llamaduo.models.gpus": "refuses a machine whose GPU cannot be used",
@@ -45,6 +47,12 @@ LEFT_OUT = {
     "llamaduo.simulated": "plays a remote service, whose code a workflow cannot see either",
 }
 
+# Per engine the modules of those that are not used.
+OTHER_ENGINES = {
+    "transformers": ("llamaduo.inference.vllm_engine",),
+    "vllm": ("llamaduo.inference.transformers_engine",),
+}
+
 
 @dataclass(frozen=True)
 class Code:
@@ -54,35 +62,59 @@ class Code:
     imports: list[str]
 
 
-def fingerprint(program: str, scripts: Path = SCRIPTS) -> str:
+def fingerprint(program: str, scripts: Path = SCRIPTS, without: Iterable[str] = ()) -> str:
     """The fingerprint of `scripts/{program}`: 16 hexadecimal digits.
 
-    Equal for equal syntax trees, whatever the comments, docstrings and layout of the code.
+    Equal for equal syntax trees, whatever the comments, docstrings, prints and layout of the code. `without`: further
+    modules and packages that do not count.
     """
-    modules = imported_modules(program, scripts)
-    trees = [_code(scripts / program, scripts), *(_code(path, scripts) for _, path in sorted(modules.items()))]
-    names = [program, *sorted(modules)]
-    text = "\0".join(f"{name}\0{tree.text}" for name, tree in zip(names, trees, strict=True))
-    _remembered(scripts).save()
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    modules = imported_modules(program, scripts, without)
+    return _digest({program: scripts / program, **modules}, scripts)
 
 
-def imported_modules(program: str, scripts: Path = SCRIPTS) -> dict[str, Path]:
+def fingerprint_of_module(module: str, without: Iterable[str] = (), scripts: Path = SCRIPTS) -> str:
+    """The fingerprint of a module and of what it imports, directly or through others: 16 hexadecimal digits."""
+    path = _module_path(module, scripts)
+    return _digest({module: path, **_reached(_imports(path, scripts), scripts, without)}, scripts)
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str | None]:
+    """The versions of packages as installed here; None for one that is not."""
+    found: dict[str, str | None] = {}
+    for name in packages:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            found[name] = None
+    return found
+
+
+def imported_modules(program: str, scripts: Path = SCRIPTS, without: Iterable[str] = ()) -> dict[str, Path]:
     """The modules of this package that count for a program, by name: imported anywhere in it or in one another."""
+    return _reached(_imports(scripts / program, scripts), scripts, without)
+
+
+def is_left_out(module: str, without: Iterable[str] = ()) -> bool:
+    """Whether a module, or a package that holds it, is on the list of those that cannot change a result."""
+    return any(module == name or module.startswith(f"{name}.") for name in (*LEFT_OUT, *without))
+
+
+def _reached(start: Iterable[str], scripts: Path, without: Iterable[str]) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    todo = list(_imports(scripts / program, scripts))
+    todo, without = list(start), tuple(without)
     while todo:
         name = todo.pop()
-        if name in found or is_left_out(name):
+        if name in found or is_left_out(name, without):
             continue
         found[name] = _module_path(name, scripts)
         todo += _imports(found[name], scripts)
     return found
 
 
-def is_left_out(module: str) -> bool:
-    """Whether a module, or a package that holds it, is on the list of those that cannot change a result."""
-    return any(module == name or module.startswith(f"{name}.") for name in LEFT_OUT)
+def _digest(modules: dict[str, Path], scripts: Path) -> str:
+    text = "\0".join(f"{name}\0{_code(path, scripts).text}" for name, path in sorted(modules.items()))
+    _remembered(scripts).save()
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class Remembered:
@@ -143,7 +175,63 @@ def _read(source: bytes, path: Path) -> Code:
             names |= {f"{node.module}.{alias.name}" for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.level:
             raise ValueError(f"{path}:{node.lineno}: relative imports are not followed; name the module in full")
+    tree = WithoutMessages().visit(tree)
     return Code(ast.unparse(tree), sorted(name for name in names if name == PACKAGE or name.startswith(f"{PACKAGE}.")))
+
+
+class WithoutMessages(ast.NodeTransformer):
+    """Removes what only prints, logs or counts progress, and the imports for it.
+
+    A message stays if working it out may change something: if it calls more than a few harmless functions.
+    """
+
+    LEVELS = frozenset({"debug", "info", "warning", "error", "exception", "critical", "log"})
+    LOGGERS = frozenset({"logger", "logging", "log"})
+    HARMLESS = frozenset({"len", "str", "repr", "round", "abs", "format", "type", "int", "float"})
+    FOR_MESSAGES = frozenset({"logging", "sys", "warnings"})
+
+    def generic_visit(self, node: ast.AST) -> ast.AST:
+        """Leave a `pass` where nothing is left of a block."""
+        super().generic_visit(node)
+        if getattr(node, "body", None) == [] and not isinstance(node, ast.Module):
+            node.body = [ast.Pass()]  # type: ignore[attr-defined]
+        return node
+
+    def visit_Expr(self, node: ast.Expr) -> ast.AST | None:
+        """Remove a print, a log line, and an advance of a progress bar."""
+        call = node.value
+        return None if isinstance(call, ast.Call) and self._is_message(call) and self._is_harmless(call) else node
+
+    def visit_With(self, node: ast.With) -> ast.AST | list[ast.stmt]:
+        """Put the block under a progress bar in its place."""
+        self.generic_visit(node)
+        opened = [item.context_expr for item in node.items]
+        bars = [one for one in opened if isinstance(one, ast.Call) and _name(one.func) == "Progress"]
+        return node.body if bars == opened and all(map(self._is_harmless, bars)) else node
+
+    def visit_Import(self, node: ast.Import) -> ast.AST | None:
+        """Remove the imports of what messages need; what else uses them names them."""
+        return None if {alias.name for alias in node.names} <= self.FOR_MESSAGES else node
+
+    def visit_ImportFrom(self, node: ast.ImportFrom) -> ast.AST | None:
+        """Remove imports of modules that are left out."""
+        return None if node.module and is_left_out(node.module) else node
+
+    def _is_message(self, call: ast.Call) -> bool:
+        if not isinstance(call.func, ast.Attribute):
+            return _name(call.func) == "print"
+        owner, method = _name(call.func.value), call.func.attr
+        return (owner in self.LOGGERS and method in self.LEVELS) or (owner, method) == ("progress", "advance")
+
+    def _is_harmless(self, call: ast.Call) -> bool:
+        parts = [part for value in (*call.args, *call.keywords) for part in ast.walk(value)]
+        acts = (ast.Await, ast.Yield, ast.YieldFrom, ast.NamedExpr)
+        called = [_name(part.func) for part in parts if isinstance(part, ast.Call)]
+        return not any(isinstance(part, acts) for part in parts) and self.HARMLESS.issuperset(called)
+
+
+def _name(node: ast.expr) -> str:
+    return node.id if isinstance(node, ast.Name) else ""
 
 
 def _is_docstring(statement: ast.stmt) -> bool:

@@ -131,6 +131,11 @@ class Results:
         """A file in that folder."""
         return self.notes / name
 
+    @property
+    def provenance(self) -> Path:
+        """What Snakemake recorded of the results."""
+        return self.root / "provenance" / "records.json"
+
     def settings(self, kind: str, names: tuple[str, ...] = ()) -> Path:
         """The settings of the steps of a kind, those about the same `names`."""
         return self.notes.joinpath("steps", kind, *names).with_name(f"{(kind, *names)[-1]}.json")
@@ -187,6 +192,11 @@ class State:
     def curation(self, task: str, generator: str) -> Path:
         """The decisions and indexes of a pool."""
         return self.root / "curation" / task / generator
+
+    @property
+    def digests(self) -> Path:
+        """The digests of the user's files, by their times."""
+        return self.root / "digests.json"
 
     @property
     def prefetched(self) -> Path:

@@ -115,7 +115,7 @@ class Loop:
         return paths
 
     def deployment_of_run(self, task: str, generator: str, model: str, read: Read) -> list[Path]:
-        """The verification of the deployed model, when the run has converged."""
+        """The deployed model and its verification, when the run has converged."""
         last: list[Any] = []
 
         def remembered(path: Path, **names: str) -> Any:
@@ -125,7 +125,7 @@ class Loop:
         self.decisions_of_run(task, generator, model, remembered)
         if last[-1]["verdict"] != "converged":
             return []
-        return [self.results.deployment(task, generator, model) / "verification.json"]
+        return [self.results.deployment(task, generator, model) / name for name in ("model", "verification.json")]
 
     def converged_cycle(self, task: str, generator: str, model: str, read: Read) -> Path:
         """The folder of the cycle in which a run converged."""

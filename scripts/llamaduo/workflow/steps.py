@@ -20,11 +20,18 @@ from llamaduo.deployment.facts import CardFacts
 from llamaduo.service.prompts import JudgePrompts, PromptText
 
 PLACE = "where it is kept changes no result"
+DIGEST = "what lies there is compared by its digest"
+WEIGHTS = {
+    f"model.{name}": DIGEST for name in ("path", "revision", "kind", "base", "base_revision", "family", "chat_template")
+}
+"""Of a model: its weights, tokenizer and chat format, which are compared wherever they lie."""
 ASKING = {"asking": "how a call is paid for and recorded changes no answer"}
 
 
 class CoverageStep(Section):
     """Cuts a task's splits from the coverage dataset."""
+
+    UNCOMPARED = {"settings.source": DIGEST}
 
     settings: CoverageSettings
     categories: list[str]
@@ -71,7 +78,7 @@ class DatasetStep(Section):
 class FinetuneStep(Section):
     """Fine-tunes a model."""
 
-    UNCOMPARED = {
+    UNCOMPARED = WEIGHTS | {
         "model.generation": "sampling",
         "settings.include_train": "acts through the dataset",
         "settings.warm_start": "acts through the adapter that is an input",
@@ -86,7 +93,7 @@ class FinetuneStep(Section):
 class RespondStep(Section):
     """Has a local LLM answer the test prompts."""
 
-    UNCOMPARED = {"state": PLACE}
+    UNCOMPARED = WEIGHTS | {"state": PLACE}
 
     model: ModelSettings
     settings: InferenceSettings
@@ -145,7 +152,7 @@ class DecideStep(Section):
 class DeployStep(Section):
     """Merges and describes a converged model."""
 
-    UNCOMPARED = {"card": "what it rests on is in the inputs", "model.generation": "sampling"}
+    UNCOMPARED = WEIGHTS | {"card": "what it rests on is in the inputs", "model.generation": "sampling"}
 
     model: ModelSettings
     names: dict[str, str]
