@@ -63,7 +63,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check --line-length 120 Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/mypy scripts/llamaduo
+	$(BIN)/mypy scripts tests/unit tests/workflow tests/bench
+	$(BIN)/mypy tests/slurm
 
 bench: $(READY)
 	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done

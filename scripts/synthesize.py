@@ -93,7 +93,7 @@ def main(
         return
     written = rows_of(drawn, generator, outcomes)
     if costs is not None:
-        about = {"task": task, "generator": generator, "chunk": chunk}
+        about: dict[str, str | int] = {"task": task, "generator": generator, "chunk": chunk}
         tables.write_rows(costs, [metered("generator", generator, service, asked, outcomes, about)], COSTS)
     tables.write_rows(output, written, SYNTHESIS)
     failed = sum(row["messages"] is None for row in written)
