@@ -1,4 +1,4 @@
-# Every target depends on the environment, which is made once and again only when a pin list changes.
+# Every target depends on the environment, which is made once, and again only when what it is made of changes.
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
@@ -14,21 +14,38 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup demo status plan cancel test slurm-test lint bench clean-demo
+.PHONY: setup gpu lock demo status plan cancel test slurm-test lint bench clean-demo
 
 setup: $(READY)
 
 # To look or to cancel, any environment will do: it is not changed under jobs that run.
 ANY := $(if $(wildcard $(READY)),,$(READY))
 
-$(READY): requirements.txt requirements-dev.txt pyproject.toml
-	@command -v $(PYTHON) > /dev/null || { echo "no program $(PYTHON): give a Python 3.11, PYTHON=..."; exit 1; }
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Python 3.11 is needed; set PYTHON=...")'
-	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --requirement requirements-dev.txt
+LISTS := requirements.txt requirements-dev.txt requirements-cuda.txt requirements-cpu.txt requirements-gpu.txt
+ASKED := requirements.in requirements-dev.in requirements-gpu.in
+# The lists are complete, so pip need not look for what packages need; `pip check` tells if one were not.
+INSTALL := $(BIN)/pip install --quiet --no-deps --require-hashes --requirement
+
+$(READY): $(LISTS) $(ASKED) pyproject.toml
+	@command -v $(PYTHON) > /dev/null || { echo "no program $(PYTHON): give a Python 3.11 to 3.13, PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and "Python 3.11, 3.12 or 3.13 is needed; set PYTHON=...")'
+	@$(PYTHON) requirements.py --check
+	$(PYTHON) -m venv --clear $(VENV)
+	$(INSTALL) requirements-cpu.txt --no-index 2> /dev/null || true
+	$(INSTALL) requirements-dev.txt
+	if $(BIN)/pip check | grep -q '^torch '; then $(INSTALL) requirements-cuda.txt; fi
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	touch $@
+
+# Liger's kernels, for training on NVIDIA GPUs.
+gpu: $(READY)
+	$(INSTALL) requirements-gpu.txt
+	$(BIN)/pip check
+
+# Make the lists of pinned packages again, the newest that work together; uv is needed.
+lock:
+	$(PYTHON) requirements.py
 
 # The whole loop on tiny models and a simulated service: `make demo`, or `make demo COVERAGE=folder` on your own pairs.
 demo: $(READY)
@@ -64,7 +81,8 @@ lint: $(READY)
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check --line-length 120 Snakefile rules
 	$(BIN)/snakemake --lint
-	$(BIN)/mypy scripts/llamaduo scripts/snakemake_executor_plugin_llamaduo
+	$(BIN)/mypy requirements.py scripts tests/unit tests/workflow tests/bench
+	$(BIN)/mypy tests/slurm
 
 bench: $(READY)
 	for bench in tests/bench/bench_*.py; do $(BIN)/python $$bench || exit 1; done

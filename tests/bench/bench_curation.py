@@ -59,7 +59,7 @@ def peak_rss_mb():
 
 def plain_loop(rows, similarity):
     """The rows kept by comparing each with every kept one: `similarity(first, second, least LCS)`."""
-    kept = []
+    kept: list[int] = []
     for place, own in enumerate(rows):
         for other in (rows[at] for at in kept):
             common = similarity(own, other, int((THRESHOLD - SLACK) / 2 * (len(own) + len(other))))

@@ -87,7 +87,7 @@ def counted(folder: Path, model: str, provider: str, samples: int, batch: bool, 
     simulation = Simulation(reply="fixed", log=str(log))
     with running(simulation) as address:
         service = ServiceSettings(
-            provider=provider,  # type: ignore[arg-type]
+            provider=provider,
             # The older model knows no output schema, and its simulated answer would be shorter for it.
             model=WITH_SCHEMA.get(model, model),
             base_url=address,
@@ -134,7 +134,7 @@ def main() -> None:
     known = prices.load(ROOT / "config" / "prices.yaml")
     found: dict[str, dict[str, Counted]] = {}
     for model, (provider, samples) in JUDGES.items():
-        price = known.of(ServiceSettings(provider=provider, model=model, structured_output=False))  # type: ignore[arg-type]
+        price = known.of(ServiceSettings(provider=provider, model=model, structured_output=False))
         assert price is not None
         ways = {"original": (1, False)}
         if samples > 1:

@@ -118,7 +118,7 @@ async def bare_loop(address: str, calls: int) -> float:
     import openai
 
     numbers = iter(range(calls))
-    form = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
+    form: Any = {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": SCHEMA}}
 
     async def work() -> None:
         for number in numbers:
@@ -129,7 +129,7 @@ async def bare_loop(address: str, calls: int) -> float:
                 temperature=1.0,
                 response_format=form,
             )
-            json.loads(completion.choices[0].message.content)
+            json.loads(completion.choices[0].message.content or "")
 
     started = time.perf_counter()
     async with openai.AsyncOpenAI(
@@ -157,7 +157,7 @@ async def original_schedule(address: str, seconds: float) -> None:
                 while waiting and time.monotonic() < end:
                     together = min(batch, waiting)
                     waiting -= together
-                    messages = [{"role": "user", "content": PROMPT}]
+                    messages: Any = [{"role": "user", "content": PROMPT}]
                     calls = (client.chat.completions.create(model="m", messages=messages) for _ in range(together))
                     await asyncio.gather(*calls)
                     await asyncio.sleep(MINUTE / batch)

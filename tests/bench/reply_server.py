@@ -47,7 +47,8 @@ class Served:
     """What was served so far, and whether one more may be: at most `limit` within any minute; None for any number."""
 
     def __init__(self, limit: int | None) -> None:
-        self.limit, self.arrivals, self.refused = limit, [], 0
+        self.limit, self.refused = limit, 0
+        self.arrivals: list[float] = []
         self._minute: deque[float] = deque()
 
     def admit(self) -> bool:
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._served, self._latency, self._received = served, latency, b""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:

@@ -86,7 +86,7 @@ def run_tests(options: list[str], numbers: Sequence[int], folder: Path) -> int:
     deadline = time.monotonic() + limit
     with ExitStack() as stack:
         if len(numbers) == 1:
-            processes = [stack.enter_context(running(*numbers, options or [str(FOLDER)], None))]
+            processes = [stack.enter_context(running(numbers[0], options or [str(FOLDER)], None))]
         else:
             processes = []
             for number, names in zip(numbers, parts(), strict=True):

@@ -171,5 +171,6 @@ def test_memory_is_raised_after_running_out_of_it(training: OnCluster, trained: 
 
 def megabytes_of(job: str) -> float:
     """The memory that a job asked for."""
-    number, unit = re.search(r"MinMemoryNode=([\d.]+)([MG])", told("scontrol", "show", "job", job)).groups()
-    return float(number) * {"M": 1, "G": 1024}[unit]
+    asked = re.search(r"MinMemoryNode=([\d.]+)([MG])", told("scontrol", "show", "job", job))
+    assert asked
+    return float(asked[1]) * {"M": 1, "G": 1024}[asked[2]]

@@ -8,7 +8,7 @@ from cluster import told
 from on_cluster import ADAPTER, OnCluster
 from settings import DETECTED_TYPE
 
-BEYOND = {
+BEYOND: dict[str, tuple[dict[str, str | int], str]] = {
     "partition": ({"gpu_partition": "gpux"}, "the partition gpux; there are: cpu, gpu, sxm, urgent"),
     "GPUs": ({"gpu_model": "h100"}, "1 h100 GPU on a node; in the partition gpu there are 4 a100"),
     "cores": ({"gpu_step_cores": 8}, "8 cores on a node; in the partition gpu there are 4 at most"),

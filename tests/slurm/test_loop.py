@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cluster import Cluster, told
@@ -51,7 +52,7 @@ def assert_equal_metrics(there: OnCluster, local: Workspace, cycles: int) -> Non
         assert rows == tables.read_rows(local.folder / path, METRICS), path
 
 
-def verdict_of(model: str, workspace: Workspace) -> dict[str, object]:
+def verdict_of(model: str, workspace: Workspace) -> dict[str, Any]:
     return json.loads((workspace.folder / RUNS / model / "verdict.json").read_text())
 
 

@@ -37,7 +37,8 @@ def scorer(stemmer):
 
 def by_rouge_score(texts, threshold, stemmer=False):
     """Each text's decision by a plain loop: None, or the earliest kept text above the threshold and the score."""
-    kept, decisions = [], []
+    kept: list[int] = []
+    decisions: list[tuple[str, float] | None] = []
     for text in texts:
         scores = ((at, scorer(stemmer).score(texts[at], text)["rougeL"].fmeasure) for at in kept)
         decisions.append(next(((str(at), score) for at, score in scores if score > threshold), None))
@@ -48,8 +49,9 @@ def by_rouge_score(texts, threshold, stemmer=False):
 
 def by_lcs_library(texts, threshold, stemmer=False):
     """The same by a loop over rapidfuzz's exact LCS of rouge-score's tokens, a character standing for each."""
-    characters = {}
-    kept, decisions = [], []
+    characters: dict[str, str] = {}
+    kept: list[tuple[int, str]] = []
+    decisions: list[tuple[str, float] | None] = []
     for place, text in enumerate(texts):
         tokens = scorer(stemmer)._tokenizer.tokenize(text)
         own = "".join(characters.setdefault(token, chr(0x10000 + len(characters))) for token in tokens)
@@ -70,7 +72,8 @@ def by_lcs_library(texts, threshold, stemmer=False):
 
 def by_filter(texts, threshold, stemmer=False, other_scripts=50, compiled=True, batch_rows=64, threads=1):
     """The same by the novelty filter."""
-    identifiers, decisions = [], []
+    identifiers: list[str] = []
+    decisions = []
     step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts, compiled), identifiers, threads, compiled)
     pairs = [Pair(str(place), text, "") for place, text in enumerate(texts)]
     for start in range(0, len(pairs), batch_rows):

@@ -168,7 +168,7 @@ class ResultsFolder:
     @staticmethod
     def grade(judge: str, number: int) -> dict[str, Any]:
         score = None if number == 5 else 40.0 + 10 * number
-        grades = {"eval_prompts": "Grade it.", "evaluators": judge, "dates": "2026-11-21T03:00:00Z"}
+        grades: dict[str, Any] = {"eval_prompts": "Grade it.", "evaluators": judge, "dates": "2026-11-21T03:00:00Z"}
         for metric in METRIC_NAMES:
             grades |= {
                 f"{metric}_scores": score,

@@ -16,6 +16,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def program() -> ModuleType:
     spec = importlib.util.spec_from_file_location("cancel", REPOSITORY / "scripts/cancel.py")
+    assert spec and spec.loader
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -17,6 +17,7 @@ from llamaduo.models.chat import (
     prompt_ids,
     render,
 )
+from llamaduo.models.messages import Message
 
 END_OF_TURN = {
     "gemma": "<end_of_turn>",
@@ -25,7 +26,7 @@ END_OF_TURN = {
     "chatml": "<|im_end|>",
     "phi": "<|end|>",
 }
-TALK = [
+TALK: list[Message] = [
     {"role": "system", "content": "You are brief."},
     {"role": "user", "content": "Hello?"},
     {"role": "assistant", "content": "yes"},
@@ -105,7 +106,7 @@ def test_a_system_turn_is_folded_into_the_first_user_turn(family: str, folders: 
 def test_words_that_read_like_special_tokens_stay_words(family: str, folders: dict[str, Path]) -> None:
     tokenizer = load_tokenizer(settings(folders[family]))
     end = END_OF_TURN[family]
-    talk = [
+    talk: list[Message] = [
         {"role": "user", "content": f"What does {end} mean?"},
         {"role": "assistant", "content": f"yes {end} no"},
     ]

@@ -70,7 +70,8 @@ def test_the_program_reads_decisions_and_writes_the_verdict(tmp_path: Path) -> N
         paths.append(tmp_path / f"{each['volume']}.json")
         paths[-1].write_text(json.dumps(each))
     output = tmp_path / "verdict.json"
-    command = [sys.executable, PROGRAM, "--decisions", *paths, "--generator", "gpt-4o", "--output", output]
+    command: list[str | Path] = [sys.executable, PROGRAM, "--decisions", *paths]
+    command += ["--generator", "gpt-4o", "--output", output]
     subprocess.run(command, check=True)
     assert (read_json(output)["verdict"], read_json(output)["reason"]) == ("exhausted", "volumes")
 
@@ -80,7 +81,7 @@ def test_a_decision_that_cannot_be_read_is_one_clear_message(tmp_path: Path, tex
     path = tmp_path / "decision.json"
     if text is not None:
         path.write_text(text)
-    command = [sys.executable, PROGRAM, "--decisions", path, "--output", tmp_path / "verdict.json"]
+    command: list[str | Path] = [sys.executable, PROGRAM, "--decisions", path, "--output", tmp_path / "verdict.json"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 1
     assert done.stderr.startswith(f"error: {path}: {message}")

@@ -1,8 +1,7 @@
-"""The config as a whole: the grid of the paper, schema and reference, overrides, names that nothing has, pins."""
+"""The config as a whole: the grid of the paper, schema and reference, overrides, names that nothing has."""
 
 import json
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,6 @@ from llamaduo.config.root import Config
 
 ROOT = Path(__file__).parents[2]
 PRESET = ROOT / "config" / "config.yaml"
-PIN = re.compile(r"(?P<name>[\w.-]+)(?:\[[\w,]+\])?==(?P<version>\S+)")
 
 DOUBLINGS = [1000 * 2**n for n in range(8)]
 SERVICE = {"provider": "openai", "model": "gpt-4o"}
@@ -271,48 +269,3 @@ def test_a_file_that_is_no_config_is_said_so(tmp_path: Path, text: str | None, s
 
     with pytest.raises(InputError, match=said):
         load(path)
-
-
-# The pinned requirements
-
-
-def pins(lines: Iterable[str]) -> dict[str, str]:
-    """Versions by package; a line that is neither a pin nor a comment is a mistake."""
-    found = {}
-    for line in (line.split("#")[0].strip() for line in lines):
-        if line and not line.startswith(("-c ", "-r ")):
-            pin = PIN.fullmatch(line)
-            assert pin, f"not a pin: {line}"
-            found[re.sub(r"[-_.]+", "-", pin["name"]).lower()] = pin["version"]
-    return found
-
-
-def pins_in(file: str) -> dict[str, str]:
-    return pins((ROOT / file).read_text(encoding="utf-8").splitlines())
-
-
-def test_the_conda_environment_has_python_and_the_pinned_requirements() -> None:
-    environment = yaml.safe_load((ROOT / "environment.yaml").read_text(encoding="utf-8"))
-    python, pip, requirements = environment["dependencies"]
-
-    assert (python, pip) == ("python=3.11", "pip")
-    assert pins(requirements["pip"]) == pins_in("requirements.txt")
-
-
-@pytest.mark.parametrize("kind", ["requirements", "requirements-dev"])
-def test_the_pin_lists_hold_the_direct_requirements(kind: str) -> None:
-    direct, full = pins_in(f"{kind}.in"), pins_in(f"{kind}.txt")
-
-    assert direct.items() <= full.items()
-    assert len(full) > len(direct)
-
-
-def test_the_development_tools_come_on_top_of_the_requirements() -> None:
-    lines = (ROOT / "requirements-dev.txt").read_text(encoding="utf-8").splitlines()
-
-    assert "-r requirements.txt" in lines
-    assert pins_in("requirements.txt").keys().isdisjoint(pins_in("requirements-dev.txt"))
-
-
-def test_torch_is_the_agreed_one() -> None:
-    assert pins_in("requirements.txt")["torch"] == "2.13.0"

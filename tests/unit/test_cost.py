@@ -46,7 +46,7 @@ def test_cached_tokens_and_batches_have_prices_of_their_own() -> None:
 
 @pytest.mark.parametrize("text", ["word " * 200, "日本語のテキスト" * 50, "🙂" * 100, ""])
 def test_the_bound_before_a_call_holds_for_every_tokenizer(text: str) -> None:
-    schema = {"type": "object", "properties": {"score": {"type": "number"}}}
+    schema: dict[str, object] = {"type": "object", "properties": {"score": {"type": "number"}}}
     asked = request(text, 100, schema)
     # No tokenizer makes more tokens of a text than it has bytes.
     worst = answer(prompt_tokens=len(text.encode()) + len(str(schema)), completion_tokens=300, cache_write_tokens=10)

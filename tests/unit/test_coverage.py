@@ -117,7 +117,7 @@ def test_openai_chat_lines_keep_system_turn_and_earlier_turns(tmp_path: Path) ->
 
 def test_openai_names_for_the_system_turn_and_text_in_parts_are_understood(tmp_path: Path) -> None:
     parts = [{"type": "text", "text": "Say hi"}, {"type": "text", "text": "to Ann"}]
-    first = [
+    first: list[dict[str, Any]] = [
         {"role": "developer", "content": "Be brief."},
         {"role": "user", "content": parts},
         {"role": "assistant", "content": "Hi Ann"},
@@ -227,8 +227,9 @@ def test_the_same_words_under_another_system_turn_are_another_prompt(tmp_path: P
 
 
 def test_tasks_refuse_what_makes_no_sense() -> None:
-    good = {"generators": ["gpt"], "volumes": [0, 1000]}
+    good: dict[str, Any] = {"generators": ["gpt"], "volumes": [0, 1000]}
     assert TaskSettings(**good).categories == ["*"]
+    wrong: dict[str, Any]
     for wrong in ({"volumes": [1000, 0]}, {"volumes": [5, 5]}, {"categories": ["*", "Coding"]}, {"generators": []}):
         with pytest.raises(ValidationError):
             TaskSettings(**{**good, **wrong})

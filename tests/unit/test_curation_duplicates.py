@@ -23,12 +23,12 @@ both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compile
 
 
 def exact():
-    identifiers = []
+    identifiers: list[str] = []
     return OneByOne(ExactFilter(identifiers), identifiers)
 
 
 def minhash(compiled, **options):
-    identifiers = []
+    identifiers: list[str] = []
     return OneByOne(MinHashFilter(MinHashSettings(**options), identifiers, WordHashes(), 1, compiled), identifiers)
 
 

@@ -259,7 +259,7 @@ def test_texts_beyond_the_first_block_are_found(compiled):
 def test_elements_that_fall_together_hide_no_match(seed):
     """The seeds are of rows in which matches were lost when postings were looked at in another order."""
     generator = random.Random(seed)
-    by_element = {}
+    by_element: dict[int, list[int]] = {}
     for token in range(40_000):
         by_element.setdefault(int(element_hash(token, 0)) >> (64 - ELEMENT_BITS), []).append(token)
     groups = [tokens for tokens in by_element.values() if len(tokens) > 1]
@@ -339,7 +339,7 @@ def test_texts_mostly_in_other_scripts_are_not_dropped_for_a_number_they_share()
 
 @both
 def test_a_rejection_names_the_earliest_match_and_its_score(compiled):
-    identifiers = []
+    identifiers: list[str] = []
     step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50, compiled), identifiers, 1, compiled), identifiers)
     for name in ("first", "second"):
         step.add(Pair(name, f"tell me about the {name} king", ""))

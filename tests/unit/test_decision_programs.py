@@ -58,14 +58,14 @@ def measured(folder: Path, name: str, grades: list[float]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("decision")
     measured(path, "run", [70, 80, 90])
     measured(path, "service", [80, 80, 80])
     return path
 
 
-def test_metrics_of_several_judges(folder):
+def test_metrics_of_several_judges(folder: Path) -> None:
     rows = read_rows(folder / "run.parquet", METRICS)
     assert [(row["judge"], row["statistic"], row["zeta"], row["value"]) for row in rows] == [
         (judge, statistic, zeta, value)
@@ -74,11 +74,11 @@ def test_metrics_of_several_judges(folder):
     ]
 
 
-def test_equal_grades_give_equal_bytes(folder, tmp_path):
+def test_equal_grades_give_equal_bytes(folder: Path, tmp_path: Path) -> None:
     assert measured(tmp_path, "run", [70, 80, 90]).read_bytes() == (folder / "run.parquet").read_bytes()
 
 
-def test_a_run_converges(folder, tmp_path):
+def test_a_run_converges(folder: Path, tmp_path: Path) -> None:
     own = ["--metrics", folder / "run.parquet", "--service-metrics", folder / "service.parquet"]
     done = program("decide.py", *own, *RUN, "--last", "false", "--settings", EPSILON, "--output", tmp_path / "d.json")
     assert done.returncode == 0, done.stderr
@@ -87,7 +87,7 @@ def test_a_run_converges(folder, tmp_path):
     assert decision["volume"] == 1000
 
 
-def test_a_pool_that_ran_out(tmp_path):
+def test_a_pool_that_ran_out(tmp_path: Path) -> None:
     write_json(tmp_path / "pool.json", {"volume": 1000, "accepted": 9, "advice": "More seeds."})
     done = program("decide.py", "--pool-shortfall", tmp_path / "pool.json", *RUN, "--output", tmp_path / "d.json")
     assert done.returncode == 0, done.stderr
@@ -103,14 +103,14 @@ def test_a_pool_that_ran_out(tmp_path):
         (["--settings", '{"epsilon": {"mean": 200}}'], 2, "less than or equal to 100"),
     ],
 )
-def test_mistakes_are_told_without_a_traceback(tmp_path, options, status, message):
+def test_mistakes_are_told_without_a_traceback(tmp_path: Path, options: list[str], status: int, message: str) -> None:
     done = program("decide.py", *RUN, *options, "--output", tmp_path / "d.json")
     assert (done.returncode, "Traceback" in done.stderr) == (status, False)
     assert message in done.stderr
 
 
 @pytest.mark.parametrize("name", ["judge.py", "metrics.py", "decide.py", "respond_service.py"])
-def test_every_program_explains_itself(name):
+def test_every_program_explains_itself(name: str) -> None:
     done = program(name, "--help")
     assert done.returncode == 0
     assert "--output" in done.stdout

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import sys
 from pathlib import Path
 
 from snakemake.api import SnakemakeApi  # noqa: F401 - imported before `workflow`, which imports it itself
@@ -28,7 +29,7 @@ def test_snakemake_asks_a_job_how_often_it_is_tried_again() -> None:
 
 def test_snakemake_looks_at_checkpoints_in_one_place() -> None:
     assert list(inspect.signature(DAG.update_checkpoint_dependencies).parameters) == ["self", "jobs"]
-    assert "checkpoint_target" in inspect.getsource(inspect.getmodule(DAG))
+    assert "checkpoint_target" in inspect.getsource(sys.modules[DAG.__module__])
     assert inspect.iscoroutinefunction(DAG.needrun) is False
 
 

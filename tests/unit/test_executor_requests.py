@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def job(threads: int = 1, **resources: object) -> SimpleNamespace:
         ({}, "gres", ""),
     ],
 )
-def test_gpus_are_asked_for_as_the_site_takes_it(resources: dict[str, object], option: str, asked: str) -> None:
+def test_gpus_are_asked_for_as_the_site_takes_it(resources: dict[str, Any], option: str, asked: str) -> None:
     assert gpu_option(job(**resources), option) == asked
 
 

@@ -30,7 +30,7 @@ Answer = Callable[..., list[Row]]
 
 def coverage_rows() -> list[Row]:
     words = ["Hello world?", "Answer: yes, no.", "The parcel was left at a neighbour. " * 3, "Hello world?"]
-    rows = []
+    rows: list[Row] = []
     for number, prompt in enumerate(words):
         turns = [{"role": "user", "content": prompt}, {"role": "assistant", "content": f"reference {number}"}]
         rows.append({"prompt": prompt, "prompt_id": f"p{number}", "messages": turns, "category": "Chat"})
@@ -233,7 +233,8 @@ def command(folder: Path, base: Path, **settings: Any) -> list[str]:
     if not (folder / "test.parquet").exists():
         tables.write_rows(folder / "test.parquet", coverage_rows(), COVERAGE)
     chosen = changed(SETTINGS, **settings).model_dump_json()
-    options = {"prompts": folder / "test.parquet", "output": folder / "responses.parquet", "state": folder / "state"}
+    files = {"prompts": "test.parquet", "output": "responses.parquet", "state": "state"}
+    options = {name: str(folder / file) for name, file in files.items()}
     options |= {"model": json.dumps({"path": str(base)}), "model-name": "tiny", "settings": chosen}
     return [sys.executable, str(PROGRAM), *(f"--{name}={value}" for name, value in options.items())]
 

@@ -64,7 +64,12 @@ def test_answers_that_arrive_together_wait_for_the_disk_together(
 ) -> None:
     synced = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle)))
+
+    def sync_and_count(handle: int) -> None:
+        synced.append(handle)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", sync_and_count)
 
     append(tmp_path / "j.jsonl", *(f"k{i}" for i in range(100)))
 
@@ -139,7 +144,12 @@ def test_answers_appended_together_are_one_writing(tmp_path: Path, monkeypatch: 
     path = tmp_path / "j.jsonl"
     written = []
     write = os.write
-    monkeypatch.setattr(os, "write", lambda handle, lines: (written.append(bytes(lines)), write(handle, lines))[1])
+
+    def write_and_keep(handle: int, lines: bytes) -> int:
+        written.append(bytes(lines))
+        return write(handle, lines)
+
+    monkeypatch.setattr(os, "write", write_and_keep)
 
     async def once() -> None:
         await journal.append_all([Entry(key, "{}", answer(key)) for key in "abc"])

@@ -81,7 +81,8 @@ def test_compacted_it_holds_the_last_answer_under_each_key_and_can_be_used(journ
     assert done.returncode == 0, done.stderr
     assert "3 answers kept, 1 repeated ones dropped, 2 lines set aside" in done.stdout
     with open_journal(journal) as opened:
-        assert [opened.get(key).text for key in ("aa1", "aa2", "ab3")] == ["later", "fine", "fine"]
+        kept = [opened.get(key) for key in ("aa1", "aa2", "ab3")]
+    assert [answer and answer.text for answer in kept] == ["later", "fine", "fine"]
     aside = journal.with_name("judge.jsonl.unreadable")
     assert aside.read_text().splitlines() == ["not a record", '{"answer": {"te']
     assert sorted(path.name for path in journal.parent.iterdir()) == ["judge.jsonl", "judge.jsonl.unreadable"]

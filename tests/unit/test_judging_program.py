@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -26,7 +27,7 @@ def prompts() -> str:
 
 
 @pytest.fixture
-def responses(tmp_path) -> Path:
+def responses(tmp_path: Path) -> Path:
     path = tmp_path / "responses.parquet"
     rows = [
         {
@@ -50,7 +51,7 @@ def responses(tmp_path) -> Path:
 
 
 def command(
-    responses: Path, prompts: str, faults: dict | None = None, latency: float = 0.0, **settings: object
+    responses: Path, prompts: str, faults: dict | None = None, latency: float = 0.0, **settings: Any
 ) -> list[str]:
     folder = responses.parent
     simulation = {"log": str(folder / "served.jsonl"), "faults": faults or {}, "latency_seconds": latency}
@@ -75,7 +76,7 @@ def command(
     return program + [str(part) for option in options.items() for part in option]
 
 
-def judge(responses: Path, prompts: str, faults: dict | None = None, **settings: object) -> subprocess.CompletedProcess:
+def judge(responses: Path, prompts: str, faults: dict | None = None, **settings: Any) -> subprocess.CompletedProcess:
     return subprocess.run(command(responses, prompts, faults, **settings), capture_output=True, text=True, check=False)
 
 
@@ -90,7 +91,7 @@ def scores_and_reasons(responses: Path) -> list[dict]:
     return [{name: value for name, value in row.items() if name != "dates"} for row in rows]
 
 
-def test_responses_are_graded_and_shared_grades_are_paid_for_once(responses, prompts):
+def test_responses_are_graded_and_shared_grades_are_paid_for_once(responses: Path, prompts: str) -> None:
     done = judge(responses, prompts, grades=3)
     assert done.returncode == 0, done.stderr
     rows = read_rows(responses.parent / "grades.parquet", grades_schema(METRICS))
@@ -103,7 +104,7 @@ def test_responses_are_graded_and_shared_grades_are_paid_for_once(responses, pro
     assert served(responses) == 5 * 3
 
 
-def test_more_grades_are_bought_and_the_old_ones_kept(responses, prompts):
+def test_more_grades_are_bought_and_the_old_ones_kept(responses: Path, prompts: str) -> None:
     judge(responses, prompts, grades=2)
     before = read_rows(responses.parent / "grades.parquet", grades_schema(METRICS))
     assert judge(responses, prompts, grades=3).returncode == 0
@@ -112,7 +113,9 @@ def test_more_grades_are_bought_and_the_old_ones_kept(responses, prompts):
     assert served(responses) == 5 * 3
 
 
-def test_a_judge_that_refuses_too_often_fails_the_step_and_a_rerun_pays_nothing_again(responses, prompts):
+def test_a_judge_that_refuses_too_often_fails_the_step_and_a_rerun_pays_nothing_again(
+    responses: Path, prompts: str
+) -> None:
     done = judge(responses, prompts, faults={"refusal": 0.5}, grades=4)
     assert done.returncode == 1
     assert "grades ungiven" in done.stderr
@@ -131,7 +134,9 @@ def test_a_judge_that_refuses_too_often_fails_the_step_and_a_rerun_pays_nothing_
     assert all(grade is not None or reason.startswith("refusal") for grade, reason in grades)
 
 
-def test_a_killed_judge_continues_and_pays_twice_for_nothing_but_what_was_in_flight(responses, prompts):
+def test_a_killed_judge_continues_and_pays_twice_for_nothing_but_what_was_in_flight(
+    responses: Path, prompts: str
+) -> None:
     """Slow by intent: calls take a while, so that the kill comes in their middle."""
     calls = 5 * 8
     killed = subprocess.Popen(command(responses, prompts, latency=0.1, grades=8), stderr=subprocess.DEVNULL)
@@ -150,7 +155,7 @@ def test_a_killed_judge_continues_and_pays_twice_for_nothing_but_what_was_in_fli
     assert scores_and_reasons(responses) == continued
 
 
-def test_a_metric_without_a_text_is_told_before_anything_is_asked(responses, prompts):
+def test_a_metric_without_a_text_is_told_before_anything_is_asked(responses: Path, prompts: str) -> None:
     done = judge(responses, prompts, metrics=["similarity", "tone"])
     assert done.returncode == 1
     assert "the metric 'tone' has no text" in done.stderr

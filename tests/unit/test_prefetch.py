@@ -128,7 +128,8 @@ def test_later_starts_use_the_cache_that_was_filled(served: Hub, tmp_path: Path)
     assert done.returncode == 0, done.stderr
     assert {one["cache"] for one in json.loads(record.read_text())} == {str(tmp_path / "hf/hub")}
 
-    command = [sys.executable, "-m", "snakemake", "coverage", "--snakefile", SCRIPTS.parent / "Snakefile"]
+    command: list[str | Path] = [sys.executable, "-m", "snakemake", "coverage"]
+    command += ["--snakefile", SCRIPTS.parent / "Snakefile"]
     command += ["--directory", tmp_path, "--configfile", chosen, "--cores", "1"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
     environment |= {"HF_ENDPOINT": NOWHERE, "HOME": str(tmp_path / "home")}
@@ -212,9 +213,11 @@ def test_folders_need_no_hub(tmp_path: Path) -> None:
 
 def test_jobs_need_no_network_once_all_that_the_config_names_is_recorded(tmp_path: Path) -> None:
     def loaded(**models: dict[str, Any]) -> Config:
-        return load(config(tmp_path, source=str(tmp_path), **models))
+        return load(config(tmp_path, str(tmp_path), None, **models))
 
-    recorded = [{"repository": "some/open", "kind": "model", "revision": None, "commit": COMMIT, "bytes": 1}]
+    recorded: list[dict[str, object]] = [
+        {"repository": "some/open", "kind": "model", "revision": None, "commit": COMMIT, "bytes": 1}
+    ]
     assert is_prefetched(loaded(a={"path": "some/open"}, b={"path": str(tmp_path)}), recorded)
     assert not is_prefetched(loaded(a={"path": "some/open"}, b={"path": "some/gated"}), recorded)
     assert not is_prefetched(loaded(a={"path": "some/open", "revision": COMMIT}), recorded)

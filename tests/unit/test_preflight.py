@@ -150,7 +150,7 @@ def test_a_chat_template_that_is_not_there_is_named() -> None:
 def test_the_program_checks_what_it_is_told_to(tmp_path: Path, options: list[str], said: str | None) -> None:
     (tmp_path / "config.json").write_text(json.dumps(values(tmp_path)))
     environment = {name: value for name, value in os.environ.items() if name not in KEYS}
-    command = [sys.executable, PROGRAM, "--config", tmp_path / "config.json", *options]
+    command: list[str | Path] = [sys.executable, PROGRAM, "--config", tmp_path / "config.json", *options]
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert (done.returncode, "Traceback" in done.stderr) == (0 if said is None else 1, False)
     assert (said or "") in done.stderr

@@ -237,7 +237,8 @@ def test_the_program_writes_the_page_and_prints_the_table(tmp_path: Path) -> Non
     folder = small(tmp_path, simulated=True)
     folder.run("coding", "gpt-4o", "llama-8b")
     output = tmp_path / "report" / "index.html"
-    places = ["--results", folder.results, "--config", folder.config, "--state", folder.state, "--output", output]
+    places: list[str | Path] = ["--results", folder.results, "--config", folder.config]
+    places += ["--state", folder.state, "--output", output]
     before = subprocess.run([sys.executable, PROGRAM, *places, "--table"], check=True, capture_output=True, text=True)
     assert f"report: {output} (not written yet)" in before.stdout
     subprocess.run([sys.executable, PROGRAM, *places], check=True)
@@ -252,7 +253,8 @@ def test_the_program_writes_the_page_and_prints_the_table(tmp_path: Path) -> Non
 
 def test_a_missing_results_folder_is_one_clear_message(tmp_path: Path) -> None:
     folder = small(tmp_path)
-    places = ["--results", tmp_path / "nowhere", "--config", folder.config, "--output", tmp_path / "index.html"]
+    places: list[str | Path] = ["--results", tmp_path / "nowhere", "--config", folder.config]
+    places += ["--output", tmp_path / "index.html"]
     done = subprocess.run([sys.executable, PROGRAM, *places], check=False, capture_output=True, text=True)
     assert done.returncode == 1
     assert done.stderr == f"error: {tmp_path / 'nowhere'}: no such folder (the results)\n"

@@ -10,7 +10,7 @@ import pytest
 from llamaduo.cli.errors import ServiceError
 from llamaduo.config.services import BaselineGeneration
 from llamaduo.inference.service_responses import requests, responses
-from llamaduo.service.interface import Answer, Outcome
+from llamaduo.service.interface import Answer, Outcome, StopReason
 from llamaduo.simulated.log import read_log
 from llamaduo.storage.schemas.coverage import COVERAGE
 from llamaduo.storage.schemas.responses import RESPONSES
@@ -45,12 +45,12 @@ TEST = [
 ]
 
 
-def outcome(text: str, stop_reason: str = "stop") -> Outcome[Answer]:
+def outcome(text: str, stop_reason: StopReason = "stop") -> Outcome[Answer]:
     answer = Answer(text, stop_reason, 7, 2, "2026-01-01T00:00:00Z")
     return Outcome(answer, (answer,), None)
 
 
-def test_every_test_prompt_is_asked_k_times_with_its_system_turn_and_earlier_turns():
+def test_every_test_prompt_is_asked_k_times_with_its_system_turn_and_earlier_turns() -> None:
     asked = requests(TEST, 2, BaselineGeneration())
     assert [(len(request.messages), request.replicate) for request in asked] == [(1, 0), (1, 1), (4, 0), (4, 1)]
     assert asked[2].messages[0] == {"role": "system", "content": "Be brief."}
@@ -58,7 +58,7 @@ def test_every_test_prompt_is_asked_k_times_with_its_system_turn_and_earlier_tur
     assert all(request.json_schema is None for request in asked)
 
 
-def test_more_samples_ask_for_the_new_ones_only():
+def test_more_samples_ask_for_the_new_ones_only() -> None:
     def keys(samples: int) -> set:
         asked = requests(TEST, samples, BaselineGeneration())
         return {(json.dumps(request.messages), request.replicate) for request in asked}
@@ -66,7 +66,7 @@ def test_more_samples_ask_for_the_new_ones_only():
     assert keys(2) < keys(4)
 
 
-def test_answers_become_rows_by_prompt_and_sample():
+def test_answers_become_rows_by_prompt_and_sample() -> None:
     rows = responses(TEST, 2, [outcome("a"), outcome("b"), outcome("c"), outcome("d")], "claude", "claude-3")
     assert [(row["prompt_id"], row["sample"], row["candidate_responses"]) for row in rows] == [
         ("p", 0, "a"),
@@ -80,18 +80,18 @@ def test_answers_become_rows_by_prompt_and_sample():
     assert rows[2]["messages"] == TEST[1]["messages"][:-1]
 
 
-def test_a_refusal_stays_a_response_with_its_reason():
+def test_a_refusal_stays_a_response_with_its_reason() -> None:
     row, cut = responses(TEST[:1], 2, [outcome("I cannot.", "refusal"), outcome("Hel", "length")], "c", "m")
     assert (row["candidate_responses"], row["finish_reason"]) == ("I cannot.", "refusal")
     assert cut["finish_reason"] == "length"
 
 
-def test_a_response_that_cannot_be_had_fails_the_step():
+def test_a_response_that_cannot_be_had_fails_the_step() -> None:
     with pytest.raises(ServiceError, match=r"claude: 1 of 2 responses could not be had: timeout"):
         responses(TEST[:1], 2, [outcome("a"), Outcome(None, (), "timeout")], "claude", "m")
 
 
-def test_the_program_answers_the_test_split_and_a_rerun_asks_nothing(tmp_path):
+def test_the_program_answers_the_test_split_and_a_rerun_asks_nothing(tmp_path: Path) -> None:
     write_rows(tmp_path / "test.parquet", TEST, COVERAGE)
     service = {
         "provider": "anthropic",
@@ -100,7 +100,8 @@ def test_the_program_answers_the_test_split_and_a_rerun_asks_nothing(tmp_path):
         "base_url": "simulated",
         "simulation": {"log": str(tmp_path / "served.jsonl")},
     }
-    command = [sys.executable, ROOT / "scripts" / "respond_service.py", "--prompts", tmp_path / "test.parquet"]
+    command: list[str | Path] = [sys.executable, ROOT / "scripts" / "respond_service.py"]
+    command += ["--prompts", tmp_path / "test.parquet"]
     command += ["--service-name", "claude", "--service", json.dumps(service), "--samples", "3"]
     command += ["--asking.journals", tmp_path, "--asking.step", "journal", "--output", tmp_path / "responses.parquet"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

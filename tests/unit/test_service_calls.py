@@ -125,7 +125,12 @@ def test_all_samples_of_a_call_go_to_disk_together(
 ) -> None:
     synced = []
     sync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda handle: (synced.append(handle), sync(handle)))
+
+    def sync_and_count(handle: int) -> None:
+        synced.append(handle)
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", sync_and_count)
 
     ask(server, tmp_path, [question("q", replicate) for replicate in range(8)], samples_per_call=8)
 

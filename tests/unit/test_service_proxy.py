@@ -111,7 +111,7 @@ def test_a_call_goes_through_the_proxy_to_a_host_that_only_it_can_reach(
 def test_the_vendors_own_address_is_asked_for_by_a_tunnel_that_never_sees_the_key(
     proxy: Proxy, tmp_path: Path, provider: str
 ) -> None:
-    service = ServiceSettings(provider=provider, model="some-model", retries=0)  # type: ignore[arg-type]
+    service = ServiceSettings(provider=provider, model="some-model", retries=0)
 
     with pytest.raises(ServiceError, match=r"the proxy did not let the request through .*HTTPS_PROXY"):
         ask(service, tmp_path)
@@ -122,7 +122,7 @@ def test_the_vendors_own_address_is_asked_for_by_a_tunnel_that_never_sees_the_ke
 
 @pytest.mark.parametrize("provider", HOSTS)
 def test_a_simulated_service_is_reached_past_the_proxy(proxy: Proxy, tmp_path: Path, provider: str) -> None:
-    service = ServiceSettings(provider=provider, model="some-model", base_url="simulated")  # type: ignore[arg-type]
+    service = ServiceSettings(provider=provider, model="some-model", base_url="simulated")
 
     assert ask(service, tmp_path)[0]
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import anthropic
 import openai
@@ -52,7 +53,7 @@ def ask(provider: str, address: str, prompt: str, schema: dict | None = None, mo
     headers = {"x-llamaduo-replicate": "0.0"}
     if provider == "openai":
         client = openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0, default_headers=headers)
-        form = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
+        form: Any = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": True}}
         completion = client.chat.completions.create(
             model="model-a",
             messages=[{"role": "system", "content": "Be brief."}, {"role": "user", "content": prompt}],
@@ -63,13 +64,14 @@ def ask(provider: str, address: str, prompt: str, schema: dict | None = None, mo
         stop = "refusal" if choice.message.refusal else choice.finish_reason
         return choice.message.content, stop, usage.prompt_tokens, usage.completion_tokens
     if provider == "anthropic":
-        client = anthropic.Anthropic(base_url=address, api_key="none", max_retries=0, default_headers=headers)
-        message = client.messages.create(
+        claude = anthropic.Anthropic(base_url=address, api_key="none", max_retries=0, default_headers=headers)
+        output: Any = {"output_config": {"format": {"type": "json_schema", "schema": schema}}} if schema else {}
+        message = claude.messages.create(
             model="model-a",
             system="Be brief.",
             messages=[{"role": "user", "content": prompt}],
             max_tokens=most_tokens,
-            **({"output_config": {"format": {"type": "json_schema", "schema": schema}}} if schema else {}),
+            **output,
         )
         text = message.content[0].text if message.content else None
         return text, message.stop_reason, message.usage.input_tokens, message.usage.output_tokens

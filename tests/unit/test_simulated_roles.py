@@ -3,6 +3,7 @@
 import json
 from dataclasses import replace
 from itertools import islice
+from typing import Any
 
 import pytest
 
@@ -41,7 +42,7 @@ def generate(seeds: list[tuple[str, str]], count: int, replicate: str = "0.0") -
     return [(pair["instruction"], pair["response"]) for pair in json.loads(text)["pairs"]]
 
 
-def asked(prompt: str, **more: object) -> Conversation:
+def asked(prompt: str, **more: Any) -> Conversation:
     messages = (Message(role="system", content="Be brief."), Message(role="user", content=prompt))
     return replace(Conversation(model="model", messages=messages), **more)
 

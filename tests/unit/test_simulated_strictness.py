@@ -45,7 +45,7 @@ def post(address: str, path: str, body: Any, headers: dict[str, str]) -> tuple[i
             return error.code, {k.lower(): v for k, v in error.headers.items()}, json.load(error)
 
 
-PLACES = {
+PLACES: dict[str, tuple[str, dict[str, Any], dict[str, str]]] = {
     "openai": ("/v1/chat/completions", OPENAI, BEARER),
     "azure": ("/openai/deployments/m/chat/completions?api-version=2024-10-21", OPENAI, {"api-key": "k"}),
     "anthropic": ("/v1/messages", ANTHROPIC, {"x-api-key": "k"} | VERSION),

@@ -30,7 +30,7 @@ SETTINGS = SynthesisSettings(pairs_per_call=4, chunk_calls=6)
 
 def service(provider: str = "openai", **faults: float) -> ServiceSettings:
     return ServiceSettings(
-        provider=provider,  # type: ignore[arg-type]
+        provider=provider,
         model="some-model",
         base_url="simulated",
         simulation=Simulation(faults=Faults(**faults)),

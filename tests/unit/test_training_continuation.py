@@ -273,7 +273,7 @@ def test_out_of_memory_makes_smaller_passes_of_the_same_steps_and_says_so(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr("llamaduo.training.model.start", with_little_memory(150))
-    keys = {"activation_checkpointing": False, "hardware": {"layout": layout, "tokens_per_pass": 1000}}
+    keys: dict[str, Any] = {"activation_checkpointing": False, "hardware": {"layout": layout, "tokens_per_pass": 1000}}
     rows = train(tmp_path, dataset, model, **keys)
     expected = read_rows(undisturbed / "training.parquet", TRAINING)
     assert [row["tokens"] for row in rows] == [row["tokens"] for row in expected]

@@ -153,7 +153,7 @@ def test_a_training_that_diverged_is_told_and_keeps_nothing(
     weights = load_file(poisoned / "model.safetensors")
     weights["model.norm.weight"][0] = float("nan")
     save_file(weights, poisoned / "model.safetensors", metadata={"format": "pt"})
-    keys = {"method": "lora", "hardware": {"layout": "padded"}}
+    keys: dict[str, Any] = {"method": "lora", "hardware": {"layout": "padded"}}
     with pytest.raises(InputError, match=r"the loss is nan at step 1: the training diverged"):
         train(tmp_path, dataset, models["llama"].model_copy(update={"path": str(poisoned)}), **keys)
     assert not (tmp_path / "adapter").exists()
@@ -203,7 +203,7 @@ def test_a_training_whose_lease_was_taken_over_seals_and_writes_nothing_more(
 
     monkeypatch.setattr("llamaduo.training.finetune.state_key", lambda *_: "key")
     monkeypatch.setattr("llamaduo.training.model.start", start_that_stood_still)
-    keys = {"method": "lora", "max_steps": 2, "checkpoint_minutes": checkpoint_minutes, "keep": "last"}
+    keys: dict[str, Any] = {"method": "lora", "max_steps": 2, "checkpoint_minutes": checkpoint_minutes, "keep": "last"}
 
     with pytest.raises(LeaseHeld, match="taken over"):
         train(tmp_path, dataset, models["gemma"], **keys)
@@ -237,7 +237,7 @@ def test_a_killed_training_ends_as_an_undisturbed_one(
     method: str, models: dict[str, ModelSettings], dataset: Path, tmp_path: Path
 ) -> None:
     """Slow for a reason: a process of its own has to start, import the trainer and be killed at some step."""
-    keys = {"method": method, "max_steps": 16}
+    keys: dict[str, Any] = {"method": method, "max_steps": 16}
     undisturbed, rows = train(tmp_path / "undisturbed", dataset, models["mistral"], **keys)
 
     killed = tmp_path / "killed"

@@ -82,7 +82,7 @@ def test_changing_one_example_leaves_the_others_logits_as_they_are(family: str, 
 
 
 def sees_all_examples_as_one(module: Any, query: Any, *others: Any, segment_lengths: Any = (), **named: Any) -> Any:
-    return attention.segments(module, query, *others, segment_lengths=[query.shape[2]], **named)
+    return attention.segments(module, query, *others, **named | {"segment_lengths": [query.shape[2]]})
 
 
 def weighs_otherwise(module: Any, query: Any, *others: Any, **named: Any) -> Any:

@@ -15,7 +15,7 @@ def requests(site: Site | None = None, **sections: Any) -> Requests:
 
 
 def test_a_training_gets_the_gpus_of_the_site_before_those_of_the_config() -> None:
-    of_config = {"training": {"hardware": {"processes": 2}}}
+    of_config: dict[str, Any] = {"training": {"hardware": {"processes": 2}}}
 
     assert requests(**of_config).gpus_of_training(*TRAINING) == 2
     assert requests(Site(large_model_gpus=4), **of_config).gpus_of_training(*TRAINING) == 4

@@ -48,9 +48,10 @@ def loaded_python(environment: dict[str, str]) -> Iterator[Path]:
         client.write_text(CLIENT.format(python=sys.executable, address=address))
         client.chmod(0o755)
         command = [sys.executable, __file__, address]
-        pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         # The end of its standard input, also when this process is killed, is the server's end.
-        with subprocess.Popen(command, env=environment, text=True, **pipes) as server:
+        with subprocess.Popen(
+            command, env=environment, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as server:
             assert server.stdout is not None
             assert server.stdout.readline() == "ready\n"
             yield client

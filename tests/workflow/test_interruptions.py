@@ -53,10 +53,8 @@ def test_a_run_interrupted_after_each_artifact_ends_with_the_tables_of_an_undist
         finished.change("services.writer.mode", "batch")
         finished.change("services.writer.batch_poll_seconds", 0.1)
 
-        starts = 0
-        for sign in itertools.cycle(SIGNALS):
+        for starts, sign in enumerate(itertools.cycle(SIGNALS), 1):
             status = interrupted_start(finished, output, sign, has_finished(INTERRUPTED_AFTER))
-            starts += 1
             print(starts, sign.name, status, output.read_text().count("Finished jobid"))
             assert starts < 40, output.read_text()
             if status is not None:

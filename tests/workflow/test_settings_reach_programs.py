@@ -155,7 +155,7 @@ def expected(options: dict[str, Any], config: Config) -> dict[str, Any]:
         elif isinstance(value, ModelSettings):
             found[name] = next(model for model in config.models.values() if model.path == value.path)
         elif isinstance(value, ServiceSettings):
-            found[name] = config.services[service].of_one_step()
+            found[name] = config.services[str(service)].of_one_step()
         elif isinstance(value, JudgePrompts):
             found[name] = for_metrics(prompts.judge, config.judging.metrics, "judging.metrics")
         elif isinstance(value, PromptText):

@@ -3,6 +3,7 @@
 import os
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ PLANNED = re.compile(r"^(\w+)\s+(\d+)\s+(?:beside Snakemake\s+)?(?:(\d[\d,]*)(?=
 def dry_run(
     workspace: Workspace,
     *arguments: str,
-    site: dict[str, object] | None = None,
+    site: Mapping[str, object] | None = None,
     shown: tuple[str, ...] = ("--quiet", "all"),
 ) -> tuple[int, str]:
     file = workspace.folder / "site.yaml"
@@ -30,6 +31,12 @@ def dry_run(
         *SLURM, *arguments, "--dry-run", *shown, "--", "sweep", environment={"LLAMADUO_SITE": str(file)}
     )
     return done.returncode, done.stdout + done.stderr
+
+
+def found(pattern: str, output: str) -> re.Match[str]:
+    match = re.search(pattern, output, re.MULTILINE)
+    assert match, output
+    return match
 
 
 def gpu_hours(output: str) -> dict[str, int]:
@@ -155,11 +162,11 @@ def show_requests(workspace: Workspace) -> None:
 
 def job_of(step: str, output: str) -> str:
     """What a dry-run prints of the first job of a rule: the indented lines after its name."""
-    return re.search(rf"^rule {step}:\n((?: +.*\n)+)", output, re.MULTILINE).group(1)
+    return found(rf"^rule {step}:\n((?: +.*\n)+)", output)[1]
 
 
 def resources_of(step: str, output: str) -> str:
-    return re.search(r"^ +resources: (.*)$", job_of(step, output), re.MULTILINE).group(1)
+    return found(r"^ +resources: (.*)$", job_of(step, output))[1]
 
 
 def requests_of(step: str, output: str) -> dict[str, int]:
@@ -212,17 +219,15 @@ def test_the_readme_counts_the_jobs_of_the_papers_grid_as_the_plan_does(fresh: W
     status, output = dry_run(fresh)
 
     assert status == 0, output
-    steps, submitted, hours = re.search(
-        r"^total\s+(\d+)\s+(\d+) on a cluster\s+([\d,]+)", output, re.MULTILINE
-    ).groups()
+    steps, submitted, hours = found(r"^total\s+(\d+)\s+(\d+) on a cluster\s+([\d,]+)", output).groups()
     beside = int(steps) - int(submitted)
     told = " ".join((paper / "README.md").read_text().split())
     assert f"is {int(steps):,} steps, {beside:,} of which run beside Snakemake" in told
     assert f"in seconds and {int(submitted):,} on the cluster" in told
-    submissions = re.search(SUBMISSIONS, output, re.MULTILINE).group(1)
+    submissions = found(SUBMISSIONS, output)[1]
     assert f"in {submissions} submissions at the least" in told
     _, without_internet = dry_run(fresh, site={"internet_on_nodes": False})
-    left, few = (int(re.search(found, without_internet, re.MULTILINE).group(1)) for found in (ON_CLUSTER, SUBMISSIONS))
+    left, few = (int(found(number, without_internet)[1]) for number in (ON_CLUSTER, SUBMISSIONS))
     assert f"{left} steps in {few} submissions are left" in told
     assert gpu_hours(output).keys() == {"finetune", "respond", "respond_untuned"}
     assert int(hours.replace(",", "")) == pytest.approx(sum(gpu_hours(output).values()), abs=3)
@@ -253,7 +258,7 @@ def test_steps_that_ask_a_service_at_the_same_time_are_fewer_submissions(fresh: 
     fresh.change("services.grader.steps_at_once", 3)
     _, three = dry_run(fresh)
 
-    before, after = (int(re.search(SUBMISSIONS, plan, re.MULTILINE).group(1)) for plan in (one, three))
+    before, after = (int(found(SUBMISSIONS, plan)[1]) for plan in (one, three))
     assert before - after == 9 - 3
 
 

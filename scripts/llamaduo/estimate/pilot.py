@@ -5,7 +5,7 @@ first calls of each pool, the reference service's responses to the first test pr
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -80,8 +80,8 @@ class _Asked:
 def pilot(
     config: Config,
     prompts: Prompts,
-    train: dict[str, Sequence[Row]],
-    test: dict[str, Sequence[Row]],
+    train: Mapping[str, Sequence[Row]],
+    test: Mapping[str, Sequence[Row]],
     journals: Path,
     budget: BudgetSettings | None,
 ) -> Pilot:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from llamaduo.cluster import requests
 from llamaduo.config.estimate import EstimateSettings
 from llamaduo.config.resources import ResourceSettings
 from llamaduo.config.services import ServiceSettings
 from llamaduo.config.training import TrainingSettings
+from llamaduo.workflow import requests
 
 ASSUMED, SETTINGS = EstimateSettings(), ResourceSettings()
 TRAINING = TrainingSettings()

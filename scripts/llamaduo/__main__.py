@@ -1,0 +1,5 @@
+"""`python -m llamaduo VERB`."""
+
+from llamaduo.cli.command import main
+
+main()
