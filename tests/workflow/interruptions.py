@@ -22,6 +22,8 @@ COMMAND = ("--configfile", "config.yaml", "--profile", "profiles/demo", "--cores
 FINISHED_RULE = re.compile(r"^Finished jobid: \d+ \(Rule: (\w+)\)$", re.MULTILINE)
 TABLES = ("coverage", "synthesis", "datasets", "runs", "baselines")
 """Folders of results that the config, the prompts and the data decide."""
+ABOUT_THE_TRAINING = {"training-machine.json", "tensorboard"}
+"""Files and folders in them that tell when and where a model was trained."""
 
 
 def interrupted_start(
@@ -89,6 +91,6 @@ def tables_of(workspace: Workspace) -> dict[str, Any]:
         if path.suffix == ".parquet":
             table = pd.read_parquet(path)
             found[name] = table.drop(columns="dates", errors="ignore").to_json(orient="records")
-        elif path.is_file():
+        elif path.is_file() and ABOUT_THE_TRAINING.isdisjoint(path.parts):
             found[name] = path.read_bytes()
     return found

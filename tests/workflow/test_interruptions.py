@@ -3,9 +3,10 @@
 import json
 import shutil
 import signal
+from collections.abc import Iterable
 from pathlib import Path
 
-from interruptions import has_finished, interrupted_start, run_with_interruptions, tables_of
+from interruptions import FINISHED_RULE, has_finished, interrupted_start, run_with_interruptions, tables_of
 from workspace import Workspace
 
 from llamaduo.config.simulation import BatchSimulation, Simulation
@@ -14,17 +15,10 @@ from llamaduo.simulated.server import running
 
 RUN = "runs/animals/writer/llama"
 POOLS = "synthesis/animals/writer"
-MADE_LATER = (
-    *(f"{POOLS}/chunk-1.parquet", f"{POOLS}/chunk-2.parquet", f"{POOLS}/chunks-2", f"{POOLS}/chunks-3"),
-    *(
-        f"{POOLS}/volume-12.json",
-        "datasets/animals/writer/volume-12.parquet",
-        f"{RUN}/volume-12",
-        f"{RUN}/verdict.json",
-    ),
-    *("baselines/animals/writer", "report"),
-)
-"""What a start that was interrupted after the decision of volume 6, before the service's baseline, has not made."""
+POOL_OF_VOLUME_12 = [f"{POOLS}/{name}" for name in ("chunk-1.parquet", "chunk-2.parquet", "chunks-2", "chunks-3")]
+DATASET = "datasets/animals/writer/volume-12.parquet"
+CYCLE_OF_VOLUME_12 = [f"{POOLS}/volume-12.json", DATASET, f"{RUN}/volume-12", f"{RUN}/verdict.json"]
+"""What is made after the decision of volume 6: the pool in two rounds, then the cycle."""
 INTERRUPTED_AFTER = {
     *("submit_responses", "submit_synthesis", "await_batches", "respond_service", "synthesize"),
     *("curate", "measure_pool", "build_dataset", "decide", "close_run"),
@@ -41,10 +35,18 @@ def with_one_model(workspace: Workspace) -> None:
     workspace.change("models", {"llama": workspace.config["models"]["llama"]})
 
 
+def remove(workspace: Workspace, paths: Iterable[str]) -> None:
+    for path in map(workspace.path, paths):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
 def test_a_run_interrupted_after_each_artifact_ends_with_the_tables_of_an_undisturbed_one(
     finished: Workspace, swept: Workspace, tmp_path: Path
 ) -> None:
-    """The pool takes a second round for volume 12, and one more for volume 20, which it does not reach.
+    """The pool takes a second round for volume 12, and a further one for volume 20, which it does not reach.
 
     Slow by intent: some twenty starts. The generator answers in batches, which the undisturbed run did not use.
     """
@@ -52,11 +54,7 @@ def test_a_run_interrupted_after_each_artifact_ends_with_the_tables_of_an_undist
     finished.change("tasks.animals.volumes", [0, 6, 12, 20])
     finished.change("synthesis.minimum_yield", 0.7)
     shutil.rmtree(finished.folder / "state")
-    for path in map(finished.path, MADE_LATER):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
+    remove(finished, [*POOL_OF_VOLUME_12, *CYCLE_OF_VOLUME_12, "baselines/animals/writer", "report"])
     log = tmp_path / "served.jsonl"
     with running(Simulation(batches=BatchSimulation(seconds=0.2), log=str(log))) as address:
         writer = finished.config["services"]["writer"]
@@ -69,9 +67,23 @@ def test_a_run_interrupted_after_each_artifact_ends_with_the_tables_of_an_undist
     different = {path for path in undisturbed if undisturbed[path] != interrupted.get(path)}
     assert different == {f"{RUN}/volume-12/decision.json", f"{RUN}/verdict.json"}, "only what the next volume changes"
     verdict = json.loads(finished.path(f"{RUN}/verdict.json").read_text())
-    assert (verdict["verdict"], verdict["reason"], verdict["volume"]) == ("exhausted", "yield", 20)
+    assert (verdict["verdict"], verdict["reason"]) == ("exhausted", "yield")
     assert "minimum_yield" in finished.path("report/index.html").read_text()
     assert count_served(log).repeated == 0, "nothing was paid for twice"
+
+
+def test_a_decision_made_again_goes_on_with_the_pool_that_is_there(
+    finished: Workspace, swept: Workspace, tmp_path: Path
+) -> None:
+    with_one_model(finished)
+    remove(finished, [f"{RUN}/volume-6/decision.json", *CYCLE_OF_VOLUME_12])
+
+    output = tmp_path / "output.txt"
+    status = interrupted_start(finished, output, signal.SIGKILL, has_finished({"build_dataset"}))
+
+    assert status is None, output.read_text()
+    assert finished.path(DATASET).read_bytes() == swept.path(DATASET).read_bytes()
+    assert "curate" not in FINISHED_RULE.findall(output.read_text())
 
 
 def test_a_rerun_interrupted_after_its_first_pool_still_has_to_make_what_follows(
