@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from llamaduo.config.curation import DecontaminationSettings
+from llamaduo.curation.index.rouge_index import RougeIndex
 from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.index.token_numbers import TokenTexts
 from llamaduo.curation.index.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
-from llamaduo.curation.novelty import rouge_index
 from llamaduo.curation.pairs import Pair, Rejection
 
 BETWEEN = "\0"
@@ -40,7 +40,6 @@ class DecontaminationFilter:
         tokens: RougeTokens,
         hashes: WordHashes,
         threads: int,
-        compiled: bool,
     ) -> None:
         test = list(test)
         self.settings = settings
@@ -52,7 +51,7 @@ class DecontaminationFilter:
         self._long_responses = [row for row in range(len(test)) if self._is_long(test[row])]
         texts = [pair.instruction for pair in test], [test[row].response for row in self._long_responses]
         self._instructions, self._responses = (
-            _index_of(settings.rouge_threshold, tokens(each), threads, compiled) for each in texts
+            _index_of(settings.rouge_threshold, tokens(each), threads) for each in texts
         )
         self._rejections: dict[int, Rejection] = {}
 
@@ -108,11 +107,9 @@ class DecontaminationFilter:
         return len(pair.response_words) >= self.settings.ngram
 
 
-def _index_of(threshold: float, texts: TokenTexts, threads: int, compiled: bool) -> Any:
-    index = rouge_index(threshold, threads, compiled)
-    index.look_at(texts)
-    for row in range(len(texts)):
-        index.add(row)
+def _index_of(threshold: float, texts: TokenTexts, threads: int) -> RougeIndex:
+    index = RougeIndex(threshold, threads)
+    index.add_texts(texts)
     return index
 
 
