@@ -1,13 +1,18 @@
 """Plain, slow deciders that curation has to agree with, and filters asked about one row after another."""
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pytest
+from datasketch import MinHash, MinHashLSH
 from rapidfuzz.distance import LCSseq
 from rouge_score.rouge_scorer import RougeScorer
 from rouge_score.tokenizers import DefaultTokenizer
 
+from llamaduo.curation.index.lcs import lcs_length, positions, rouge_l
+from llamaduo.curation.index.lsh_index import bands
 from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.novelty import NoveltyFilter
 from llamaduo.curation.pairs import Pair
@@ -70,11 +75,11 @@ def by_lcs_library(texts, threshold, stemmer=False):
     return decisions
 
 
-def by_filter(texts, threshold, stemmer=False, other_scripts=50, compiled=True, batch_rows=64, threads=1):
+def by_filter(texts, threshold, stemmer=False, other_scripts=50, batch_rows=64, threads=1):
     """The same by the novelty filter."""
     identifiers: list[str] = []
     decisions = []
-    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts, compiled), identifiers, threads, compiled)
+    step = NoveltyFilter(threshold, RougeTokens(stemmer, other_scripts), identifiers, threads)
     pairs = [Pair(str(place), text, "") for place, text in enumerate(texts)]
     for start in range(0, len(pairs), batch_rows):
         batch = pairs[start : start + batch_rows]
@@ -86,6 +91,63 @@ def by_filter(texts, threshold, stemmer=False, other_scripts=50, compiled=True, 
                 step.add(row)
                 identifiers.append(pair.identifier)
     return decisions
+
+
+class RougeByLcs:
+    """An index of texts, as numbers of their tokens, that compares a text with all."""
+
+    def __init__(self, threshold):
+        self.threshold, self.texts, self.batch = threshold, [], None
+
+    def look_at(self, batch):
+        self.batch = batch
+
+    def match(self, row):
+        own = self.batch[row].tolist()
+        where = positions(own)
+        for place, other in enumerate(self.texts):
+            score = rouge_l(lcs_length(where, len(own), other), len(own), len(other))
+            if score > self.threshold:
+                return place, score
+        return None
+
+    def add(self, row):
+        self.texts.append(self.batch[row].tolist())
+
+
+class LshByDatasketch:
+    """An index of sets of shingles by datasketch itself."""
+
+    def __init__(self, settings):
+        self.threshold, self.sets, self.batch = settings.threshold, [], []
+        self.empty = MinHash(num_perm=settings.permutations, hashfunc=int)
+        parameters = bands(settings.threshold, settings.permutations)
+        self.lsh = MinHashLSH(num_perm=settings.permutations, params=parameters)
+
+    def look_at(self, shingles, starts):
+        self.batch = [np.unique(shingles[start:end]) for start, end in pairwise(starts.tolist())]
+
+    def match(self, row):
+        own = self.batch[row]
+        for candidate in sorted(self.lsh.query(self.sketch(own))) if own.size else ():
+            score = jaccard(own.tolist(), self.sets[candidate].tolist())
+            if score >= self.threshold:
+                return candidate, score
+        return None
+
+    def add(self, row):
+        if self.batch[row].size:
+            self.lsh.insert(len(self.sets), self.sketch(self.batch[row]))
+        self.sets.append(self.batch[row])
+
+    def sketch(self, shingles):
+        found = self.empty.copy()
+        found.update_batch([shingle & 0xFFFFFFFF for shingle in shingles.tolist()])
+        return found
+
+
+def jaccard(first, second):
+    return len(set(first) & set(second)) / len(set(first) | set(second))
 
 
 class OneByOne:

@@ -25,9 +25,9 @@ TEST = [
 ]
 
 
-def rejection_of(pair, test, compiled=False, **settings):
+def rejection_of(pair, test, **settings):
     tokens = RougeTokens(False, 50)
-    step = DecontaminationFilter(test, DecontaminationSettings(**settings), tokens, WordHashes(), 1, compiled)
+    step = DecontaminationFilter(test, DecontaminationSettings(**settings), tokens, WordHashes(), 1)
     sure = step.look_at([pair], [0])
     assert bool(sure) == (step.check(0) is not None)
     return step.check(0)
@@ -36,7 +36,6 @@ def rejection_of(pair, test, compiled=False, **settings):
 def found(instruction, response="An answer to something else.", **settings):
     pair = Pair("new", instruction, response)
     rejection = rejection_of(pair, TEST, **settings)
-    assert rejection_of(pair, TEST, compiled=True, **settings) == rejection
     return rejection and (rejection.reason, rejection.matched_id)
 
 

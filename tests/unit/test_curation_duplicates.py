@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from curation_oracles import OneByOne
+from curation_oracles import LshByDatasketch, OneByOne
 from datasketch import MinHash
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,13 +13,10 @@ from hypothesis import strategies as st
 from llamaduo.config.curation import MinHashSettings
 from llamaduo.curation.exact import ExactFilter
 from llamaduo.curation.index import minhash_kernels
-from llamaduo.curation.index.lsh_index import CompiledLshIndex
+from llamaduo.curation.index.lsh_index import LshIndex
 from llamaduo.curation.index.minhash import MinHashFilter
-from llamaduo.curation.index.plain_lsh_index import PlainLshIndex, empty_sketch, jaccard
 from llamaduo.curation.index.word_hashes import WordHashes, ngram_hashes
 from llamaduo.curation.pairs import Pair, Rejection
-
-both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
 
 
 def exact():
@@ -27,9 +24,9 @@ def exact():
     return OneByOne(ExactFilter(identifiers), identifiers)
 
 
-def minhash(compiled, **options):
+def minhash(**options):
     identifiers: list[str] = []
-    return OneByOne(MinHashFilter(MinHashSettings(**options), identifiers, WordHashes(), 1, compiled), identifiers)
+    return OneByOne(MinHashFilter(MinHashSettings(**options), identifiers, WordHashes(), 1), identifiers)
 
 
 def test_exact_duplicates_are_equal_in_both_texts_once_normalised():
@@ -49,19 +46,6 @@ def test_texts_do_not_run_into_each_other():
 
 def numbered(words):
     return " ".join(f"w{word}" for word in words)
-
-
-def shingles(words, length=3):
-    return np.unique(ngram_hashes(*WordHashes().rows([words]), length, True)[0])
-
-
-def test_jaccard_is_that_of_the_sets_of_shingles():
-    first, second = list("abcde"), list("abcdx")
-    sets = [{tuple(words[at : at + 3]) for at in range(3)} for words in (first, second)]
-    expected = len(sets[0] & sets[1]) / len(sets[0] | sets[1])
-    assert jaccard(shingles(first), shingles(second)) == expected == 0.5
-    assert jaccard(shingles(["a"]), shingles(["a"])) == 1
-    assert shingles([]).size == 0
 
 
 words = st.lists(st.sampled_from(["a", "b", "c", "ä", "東"]), max_size=9)
@@ -87,7 +71,7 @@ def test_runs_of_words_have_equal_hashes_just_when_they_are_equal(rows, length, 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 2**64 - 1), min_size=1, max_size=30), st.sampled_from([16, 128]))
 def test_sketches_are_those_of_datasketch(values, permutations):
-    expected: MinHash = empty_sketch(permutations)
+    expected = MinHash(num_perm=permutations, hashfunc=int)
     expected.update_batch([value & 0xFFFFFFFF for value in values])
     found = np.empty(permutations, np.uint32)
     minhash_kernels.sketch(np.array(values, np.uint64), *map(np.array, expected.permutations), found)
@@ -111,7 +95,7 @@ def near_rows(rows):
 def test_near_duplicates_are_those_that_datasketch_finds(threshold, batch_rows, threads, permutations):
     rows, chosen = near_rows(600), MinHashSettings(threshold=threshold, permutations=permutations)
     found = []
-    for index in (PlainLshIndex(chosen), CompiledLshIndex(chosen, threads)):
+    for index in (LshByDatasketch(chosen), LshIndex(chosen, threads)):
         matches = []
         for start in range(0, len(rows), batch_rows):
             batch = rows[start : start + batch_rows]
@@ -125,11 +109,10 @@ def test_near_duplicates_are_those_that_datasketch_finds(threshold, batch_rows, 
     assert sum(match is not None for match in found[0]) > 20
 
 
-@both
 @pytest.mark.parametrize("threshold", [0.5, 0.8, 0.95])
-def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_are_missed(threshold, compiled):
+def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_are_missed(threshold):
     generator = random.Random(1)
-    step = minhash(compiled, threshold=threshold)
+    step = minhash(threshold=threshold)
     found = true = 0
     for number in range(150):
         words = [generator.randrange(10**9) for _ in range(60)]
@@ -147,9 +130,8 @@ def test_no_candidate_under_the_threshold_is_a_near_duplicate_and_few_above_it_a
     assert found >= 0.9 * true
 
 
-@both
-def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not(compiled):
-    step = minhash(compiled)
+def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not():
+    step = minhash()
     step.add(Pair("a", "フランスの首都はどこですか。", "パリです。"))
     step.add(Pair("b", "", ""))
     assert step.check(Pair("c", "フランスの首都はどこですか", "パリです！")).matched_id == "a"
@@ -157,9 +139,8 @@ def test_texts_in_other_scripts_are_compared_and_blank_ones_are_not(compiled):
     assert step.check(Pair("c", "😀", "")) is None
 
 
-@both
-def test_the_earliest_near_duplicate_is_named(compiled):
-    step = minhash(compiled, threshold=0.5)
+def test_the_earliest_near_duplicate_is_named():
+    step = minhash(threshold=0.5)
     words = list(range(50))
     step.add(Pair("first", numbered(words), "x"))
     step.add(Pair("closer", numbered([*words, 99]), "x"))

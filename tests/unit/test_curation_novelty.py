@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from curation_oracles import (
     OneByOne,
+    RougeByLcs,
     by_filter,
     by_lcs_library,
     by_rouge_score,
@@ -17,16 +18,16 @@ from curation_oracles import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from llamaduo.curation.index import rouge_tokens
 from llamaduo.curation.index.lcs import lcs_length, positions, rouge_l
-from llamaduo.curation.index.plain_rouge_index import LARGEST_COUNT, PlainRougeIndex
+from llamaduo.curation.index.rouge_index import RougeIndex
 from llamaduo.curation.index.rouge_kernels import ELEMENT_BITS, element_hash
 from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.index.token_numbers import TokenTexts
-from llamaduo.curation.novelty import NoveltyFilter, rouge_index
+from llamaduo.curation.novelty import NoveltyFilter
 from llamaduo.curation.pairs import Pair, Rejection
 
 THRESHOLDS = (0.5, 0.7, 0.9)
-both = pytest.mark.parametrize("compiled", [False, True], ids=["plain", "compiled"])
 
 
 def table_lcs(first, second):
@@ -54,12 +55,11 @@ def test_score_is_symmetric_in_floating_point(first, second, data):
     assert rouge_l(common, first, second) == rouge_l(common, second, first)
 
 
-@both
 @settings(deadline=None)
 @given(st.lists(st.text(max_size=40), max_size=5), st.booleans())
-def test_tokens_are_those_of_rouge_score(compiled, texts, stemmer):
+def test_tokens_are_those_of_rouge_score(texts, stemmer):
     texts = [text for text in [*texts, "İstanbul K\u212a ſ Running1 a_b"] if scorer(stemmer)._tokenizer.tokenize(text)]
-    found = RougeTokens(stemmer, 0, compiled)
+    found = RougeTokens(stemmer, 0)
     numbered = found(texts)
     rows = [[found.vocabulary[number] for number in numbered[row]] for row in range(len(texts))]
     assert rows == [scorer(stemmer)._tokenizer.tokenize(text) for text in texts]
@@ -67,19 +67,22 @@ def test_tokens_are_those_of_rouge_score(compiled, texts, stemmer):
 
 @settings(deadline=None)
 @given(st.lists(st.lists(st.text(max_size=30), max_size=6), max_size=3), st.booleans())
-def test_compiled_numbers_are_those_of_a_dictionary(batches, stemmer):
-    plain, compiled = (RougeTokens(stemmer, 50, each) for each in (False, True))
+def test_numbers_are_given_in_the_order_in_which_tokens_are_first_met(batches, stemmer):
+    tokens, stem = RougeTokens(stemmer, 50), rouge_tokens._stem() if stemmer else str
+    met = {}
     for texts in [*batches, list(chain.from_iterable(batches))]:
-        expected, found = plain(texts), compiled(texts)
-        assert np.array_equal(found.numbers, expected.numbers) and np.array_equal(found.starts, expected.starts)
-    assert compiled.vocabulary == plain.vocabulary
+        found = tokens(texts)
+        rows = [tokens._split(text).decode("utf-8", "surrogatepass").split(" ") for text in texts]
+        rows = [[stem(word) for word in row if word] for row in rows]
+        assert found.numbers.tolist() == [met.setdefault(word, len(met)) for row in rows for word in row]
+        assert np.diff(found.starts).tolist() == [len(row) for row in rows]
+    assert tokens.vocabulary == list(met)
 
 
-@both
 @pytest.mark.parametrize("stemmer", [False, True])
-def test_numbers_go_on_from_a_vocabulary(compiled, stemmer):
+def test_numbers_go_on_from_a_vocabulary(stemmer):
     texts = [f"word{number} running{number} слово{number} \ud800" for number in range(5000)]
-    first, second = (RougeTokens(stemmer, 50, compiled) for _ in range(2))
+    first, second = (RougeTokens(stemmer, 50) for _ in range(2))
     first(texts[:4000])
     second(["words of no account"])
     second.restore(first.vocabulary)
@@ -90,7 +93,6 @@ def test_numbers_go_on_from_a_vocabulary(compiled, stemmer):
 few_words = st.lists(st.sampled_from(["the", "cat", "cats", "sat", "running", "Dog", "7", "Zoo!"]), max_size=12)
 
 
-@both
 @settings(max_examples=70, deadline=None)
 @given(
     st.lists(few_words.map(" ".join), max_size=25),
@@ -98,17 +100,16 @@ few_words = st.lists(st.sampled_from(["the", "cat", "cats", "sat", "running", "D
     st.booleans(),
     st.integers(1, 30),
 )
-def test_decisions_are_those_of_rouge_score_on_near_texts(compiled, texts, threshold, stemmer, batch_rows):
-    found = by_filter(texts, threshold, stemmer, compiled=compiled, batch_rows=batch_rows)
+def test_decisions_are_those_of_rouge_score_on_near_texts(texts, threshold, stemmer, batch_rows):
+    found = by_filter(texts, threshold, stemmer, batch_rows=batch_rows)
     assert found == by_rouge_score(texts, threshold, stemmer)
 
 
-@both
 @settings(max_examples=50, deadline=None)
 @given(st.lists(st.text(max_size=30), max_size=15), st.sampled_from(THRESHOLDS))
-def test_decisions_are_those_of_rouge_score_on_any_text_that_has_its_tokens(compiled, texts, threshold):
+def test_decisions_are_those_of_rouge_score_on_any_text_that_has_its_tokens(texts, threshold):
     texts = [text for text in texts if scorer(False)._tokenizer.tokenize(text)]
-    assert by_filter(texts, threshold, other_scripts=0, compiled=compiled) == by_rouge_score(texts, threshold)
+    assert by_filter(texts, threshold, other_scripts=0) == by_rouge_score(texts, threshold)
 
 
 long_words = st.lists(st.integers(0, 30).map("w{}".format), min_size=50, max_size=300)
@@ -142,19 +143,18 @@ def edited_sentences(seed, rows):
     return texts
 
 
-@both
 @pytest.mark.parametrize("stemmer", [False, True])
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_decisions_are_those_of_rouge_score_on_edited_sentences(threshold, stemmer, compiled):
+def test_decisions_are_those_of_rouge_score_on_edited_sentences(threshold, stemmer):
     texts = edited_sentences(f"{threshold} {stemmer}", 90)
-    decisions = by_filter(texts, threshold, stemmer, compiled=compiled)
+    decisions = by_filter(texts, threshold, stemmer)
     assert decisions == by_rouge_score(texts, threshold, stemmer)
     assert 5 < sum(decision is not None for decision in decisions) < 80
 
 
 def test_neither_batches_nor_threads_change_a_decision():
     texts = edited_sentences("batches", 2000)
-    expected = by_filter(texts, 0.7, compiled=False)
+    expected = by_lcs_library(texts, 0.7)
     for batch_rows, threads in ((1, 1), (7, 2), (500, 3), (2000, 4)):
         assert by_filter(texts, 0.7, batch_rows=batch_rows, threads=threads) == expected
 
@@ -186,15 +186,13 @@ def test_of_40000_real_instructions_10861_are_kept():
     assert decisions.count(None) == 10_861
 
 
-@both
-def test_the_threshold_itself_is_still_novel(compiled):
+def test_the_threshold_itself_is_still_novel():
     # 7 of 10 tokens in common: F is 0.7.
     texts = ["a b c d e f g h i j", "a b c d e f g x y z"]
-    assert by_filter(texts, 0.7, compiled=compiled) == by_rouge_score(texts, 0.7)
-    assert by_filter(texts, 0.6999, compiled=compiled)[1] == ("0", by_rouge_score(texts, 0.6999)[1][1])
+    assert by_filter(texts, 0.7) == by_rouge_score(texts, 0.7)
+    assert by_filter(texts, 0.6999)[1] == ("0", by_rouge_score(texts, 0.6999)[1][1])
 
 
-@both
 @pytest.mark.parametrize(
     "texts",
     [
@@ -209,21 +207,20 @@ def test_the_threshold_itself_is_still_novel(compiled):
     ids=["short", "one token repeated", "identical", "orders", "emoji and accents", "right to left", "word lengths"],
 )
 @pytest.mark.parametrize("threshold", THRESHOLDS)
-def test_adversarial_texts(texts, threshold, compiled):
+def test_adversarial_texts(texts, threshold):
     texts = [text for text in texts if not text.strip() or scorer(False)._tokenizer.tokenize(text)]
-    found = by_filter(texts, threshold, other_scripts=0, compiled=compiled)
+    found = by_filter(texts, threshold, other_scripts=0)
     assert found == by_rouge_score(texts, threshold)
 
 
-@both
-def test_twenty_thousand_tokens(compiled):
+def test_twenty_thousand_tokens():
     generator = random.Random(0)
     words = [f"w{generator.randrange(5000)}" for _ in range(20_000)]
     changed = [word if generator.random() > 0.1 else "other" for word in words]
     unlike = [word if generator.random() > 0.4 else "other" for word in words]
     texts = [" ".join(each) for each in (words, changed, unlike)]
     common = lcs_length(positions(words), len(words), changed)
-    assert by_filter(texts, 0.7, compiled=compiled) == [None, ("0", rouge_l(common, 20_000, 20_000)), None]
+    assert by_filter(texts, 0.7) == [None, ("0", rouge_l(common, 20_000, 20_000)), None]
 
 
 def test_one_token_repeated_twenty_thousand_times():
@@ -232,21 +229,18 @@ def test_one_token_repeated_twenty_thousand_times():
     assert by_filter(texts, 0.7) == [None, ("0", rouge_l(11_000, 20_000, 11_000)), None]
 
 
-def test_counts_beyond_what_a_bucket_holds_rule_nothing_out():
-    many = LARGEST_COUNT * 3
-    for compiled in (False, True):
-        index = rouge_index(0.9, 1, compiled)
-        rows = [[0] * LARGEST_COUNT, [0] * many + [1], [0] * many, [1] * many]
-        index.look_at(TokenTexts.of(rows))
-        index.add(0)
-        index.add(1)
-        assert index.match(2) == (1, pytest.approx(2 * many / (2 * many + 1)))
-        assert index.match(3) is None
+def test_a_token_repeated_many_times_rules_nothing_out():
+    few, many = 255, 765
+    index = RougeIndex(0.9)
+    index.look_at(TokenTexts.of([[0] * few, [0] * many + [1], [0] * many, [1] * many]))
+    index.add(0)
+    index.add(1)
+    assert index.match(2) == (1, pytest.approx(2 * many / (2 * many + 1)))
+    assert index.match(3) is None
 
 
-@both
-def test_texts_beyond_the_first_block_are_found(compiled):
-    index = rouge_index(0.7, 2, compiled)
+def test_texts_beyond_the_first_block_are_found():
+    index = RougeIndex(0.7, 2)
     rows = [[3 * number, 3 * number + 1, 3 * number + 2] for number in range(9000)]
     index.look_at(TokenTexts.of(rows))
     for row in range(len(rows)):
@@ -273,9 +267,7 @@ def test_elements_that_fall_together_hide_no_match(seed):
             edited[generator.randrange(len(edited))] = generator.choice(together)
         rows.append(edited)
     rows = [sorted(row) if generator.random() < 0.7 else row for row in rows]
-    expected, found = (
-        decisions_of(index, rows) for index in (PlainRougeIndex(threshold), rouge_index(threshold, 1, True))
-    )
+    expected, found = (decisions_of(index, rows) for index in (RougeByLcs(threshold), RougeIndex(threshold)))
     assert found == expected
     assert 100 < sum(match is not None for match in expected) < len(rows)
 
@@ -294,7 +286,7 @@ def decisions_of(index, rows):
 def test_an_index_goes_on_from_the_texts_of_another():
     texts = edited_sentences("state", 400)
     tokens = RougeTokens(False, 50)
-    whole, first, second = (rouge_index(0.7, 1, True) for _ in range(3))
+    whole, first, second = (RougeIndex(0.7) for _ in range(3))
     whole.look_at(tokens(texts))
     for row in range(len(texts)):
         whole.add(row)
@@ -324,9 +316,8 @@ SCRIPTS = [
 ]
 
 
-@both
-def test_where_rouge_has_no_tokens_words_of_any_script_are_compared(compiled):
-    found = by_filter(SCRIPTS, 0.7, compiled=compiled)
+def test_where_rouge_has_no_tokens_words_of_any_script_are_compared():
+    found = by_filter(SCRIPTS, 0.7)
     assert [each and each[0] for each in found] == [None, "0", None, None, "3", None, None, "6", None]
     assert by_rouge_score(SCRIPTS, 0.7) == [None] * len(SCRIPTS)
 
@@ -337,10 +328,9 @@ def test_texts_mostly_in_other_scripts_are_not_dropped_for_a_number_they_share()
     assert [found and found[0] for found in by_filter(texts, 0.7, other_scripts=0)] == [None, "0", "0"]
 
 
-@both
-def test_a_rejection_names_the_earliest_match_and_its_score(compiled):
+def test_a_rejection_names_the_earliest_match_and_its_score():
     identifiers: list[str] = []
-    step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50, compiled), identifiers, 1, compiled), identifiers)
+    step = OneByOne(NoveltyFilter(0.5, RougeTokens(False, 50), identifiers, 1), identifiers)
     for name in ("first", "second"):
         step.add(Pair(name, f"tell me about the {name} king", ""))
     assert step.check(Pair("x", "tell me about the second king", "")) == Rejection("not_novel", "first", 5 / 6)

@@ -15,7 +15,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from llamaduo.config.curation import FILTERS, CurationSettings
-from llamaduo.curation import curate as curation
 from llamaduo.curation.curate import curate
 from llamaduo.curation.curate_files import curate_files
 from llamaduo.curation.diversity import Diversity
@@ -119,11 +118,9 @@ def test_a_thousand_rows_with_planted_faults_lose_just_those():
     for place, (row, _) in zip(places, faults, strict=True):
         rows.insert(place, row)
     expected = {row["id"]: reason for row, reason in faults}
-    for compiled in (False, True):
-        curated = curate(rows, [], test, SETTINGS, compiled=compiled)
-        found = {rows[at]["id"]: rejection.reason for at, rejection in curated.rejected.items()}
-        assert found == expected
-        assert [rows[at]["id"] for at in curated.kept] == [row["id"] for row in good]
+    curated = curate(rows, [], test, SETTINGS)
+    assert {rows[at]["id"]: rejection.reason for at, rejection in curated.rejected.items()} == expected
+    assert [rows[at]["id"] for at in curated.kept] == [row["id"] for row in good]
     assert set(expected.values()) >= {"unparsable", "near_duplicate", "contaminated_rouge"}
     matched = {rows[at]["id"]: rejection.matched_id for at, rejection in curated.rejected.items()}
     assert all(str(matched[name]).startswith("test-") for name in matched if name.startswith("contaminated"))
@@ -142,13 +139,13 @@ def some_rows(count, seed=3):
 
 
 @pytest.mark.parametrize("names", [FILTERS, ["minhash"], ["novelty"]], ids=["all", "minhash", "novelty"])
-def test_compiled_and_plain_indexes_decide_alike(names):
+def test_neither_batches_nor_threads_change_what_any_filter_decides(names):
     rows = some_rows(1000)
-    plain = curate(rows[40:], rows[:20], rows[20:40], SETTINGS, names, compiled=False)
+    one_by_one = curate(rows[40:], rows[:20], rows[20:40], SETTINGS, names, batch_rows=1)
     for threads, batch_rows in ((1, 100), (3, 1024)):
         options: dict[str, Any] = {"threads": threads, "batch_rows": batch_rows}
-        assert curate(rows[40:], rows[:20], rows[20:40], SETTINGS, names, compiled=True, **options) == plain
-    assert 120 < len(plain.rejected) < 800
+        assert curate(rows[40:], rows[:20], rows[20:40], SETTINGS, names, **options) == one_by_one
+    assert 120 < len(one_by_one.rejected) < 800
 
 
 def write(path, rows):
@@ -156,12 +153,6 @@ def write(path, rows):
     return path
 
 
-@pytest.fixture
-def compiled_always(monkeypatch):
-    monkeypatch.setattr(curation, "COMPILED_FROM", 0)
-
-
-@pytest.mark.usefixtures("compiled_always")
 def test_chunk_by_chunk_is_all_at_once_and_goes_on_from_what_is_remembered(tmp_path):
     rows = some_rows(1200)
     train, test = write(tmp_path / "train.parquet", rows[:20]), write(tmp_path / "test.parquet", rows[20:40])
@@ -187,7 +178,6 @@ def test_chunk_by_chunk_is_all_at_once_and_goes_on_from_what_is_remembered(tmp_p
     assert size == 1160
 
 
-@pytest.mark.usefixtures("compiled_always")
 def test_what_is_remembered_is_taken_only_for_what_it_was_made_from(tmp_path):
     rows = some_rows(300)
     train, first = write(tmp_path / "train.parquet", rows[:20]), write(tmp_path / "a.parquet", rows[20:150])

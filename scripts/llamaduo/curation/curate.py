@@ -28,8 +28,6 @@ BATCH_ROWS = 1024
 """Rows looked at together, at first and at most; in between a quarter of those that they are compared with. Larger
 batches share less of what was accepted just before, smaller ones keep fewer threads busy;
 the decisions are the same."""
-COMPILED_FROM = 3000
-"""Rows from which the compiled indexes are used: with fewer, compiling them once would take longer than all else."""
 
 
 class Curation:
@@ -48,32 +46,26 @@ class Curation:
         filters: Iterable[FilterName] | None = None,
         *,
         threads: int = 1,
-        compiled: bool = True,
         batch_rows: int = BATCH_ROWS,
     ) -> None:
-        """`compiled`: whether to use compiled indexes, which find the same as the plain ones, and pay from some
-        thousand rows on. Raises `InputError` for a row of `test` without a pair.
-        """
+        """Raises `InputError` for a row of `test` without a pair."""
         self.decisions = Decisions()
         self._batch_rows = batch_rows
         self._identifiers: list[str] = []
-        self._tokens = RougeTokens(settings.stemmer, settings.other_scripts, compiled)
+        self._tokens = RougeTokens(settings.stemmer, settings.other_scripts)
         hashes, names = WordHashes(), set(settings.filters if filters is None else filters)
         tests = [pair for batch in _known("test", test, batch_rows) for pair in batch]
         makers: dict[FilterName, Callable[[], Filter]] = {
             "rules": lambda: RuleFilter(settings.rules),
             "exact": lambda: ExactFilter(self._identifiers),
-            "minhash": lambda: MinHashFilter(settings.minhash, self._identifiers, hashes, threads, compiled),
-            "novelty": lambda: NoveltyFilter(
-                settings.rouge_threshold, self._tokens, self._identifiers, threads, compiled
-            ),
+            "minhash": lambda: MinHashFilter(settings.minhash, self._identifiers, hashes, threads),
+            "novelty": lambda: NoveltyFilter(settings.rouge_threshold, self._tokens, self._identifiers, threads),
             "decontamination": lambda: DecontaminationFilter(
                 tests,
                 settings.decontamination,
-                RougeTokens(settings.stemmer, settings.other_scripts, compiled),
+                RougeTokens(settings.stemmer, settings.other_scripts),
                 hashes,
                 threads,
-                compiled,
             ),
         }
         self._chain: dict[str, Filter] = {name: makers[name]() for name in FILTERS if name in names}
@@ -192,23 +184,14 @@ def curate(
     *,
     pool: Iterable[Row] = (),
     threads: int = 1,
-    compiled: bool | None = None,
     batch_rows: int = BATCH_ROWS,
 ) -> Curated:
     """Decide on `rows` as `Curation` does, compared with `train`, `pool` and the rows accepted before."""
-    train, pool = list(train), list(pool)
-    if compiled is None:
-        compiled = is_worth_compiling(len(rows) + len(train) + len(pool))
-    curation = Curation(test, settings, filters, threads=threads, compiled=compiled, batch_rows=batch_rows)
+    curation = Curation(test, settings, filters, threads=threads, batch_rows=batch_rows)
     curation.add_known("train", train)
     curation.add_known("pool", pool)
     curation.decide(rows)
     return Curated(curation.decisions.kept, curation.decisions.rejected, curation.funnel())
-
-
-def is_worth_compiling(rows: int) -> bool:
-    """Whether the compiled indexes pay for so many rows."""
-    return rows >= COMPILED_FROM
 
 
 def _known(what: str, rows: Iterable[Row], batch_rows: int) -> Iterable[list[Pair]]:

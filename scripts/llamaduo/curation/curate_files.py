@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.config.curation import CurationSettings, FilterName
-from llamaduo.curation.curate import Curation, is_worth_compiling
+from llamaduo.curation.curate import Curation
 from llamaduo.curation.decisions import Decisions
 from llamaduo.curation.pair_files import PairFiles, read_pair_files
 from llamaduo.curation.pairs import read_pair
@@ -83,11 +83,9 @@ def curate_files(
     pairs = read_pair_files(inputs)
     known = {what: read_pair_files([path]).rows if path else [] for what, path in (("train", train), ("pool", pool))}
     tests = read_pair_files([test]).rows if test else []
-    compiled = is_worth_compiling(len(pairs.rows) + sum(map(len, known.values())))
-    curation = Curation(tests, settings, filters, threads=threads or len(os.sched_getaffinity(0)), compiled=compiled)
-    # A pool too small for compiled indexes is curated anew in seconds.
+    curation = Curation(tests, settings, filters, threads=threads or len(os.sched_getaffinity(0)))
     remembered = None
-    if state is not None and compiled:
+    if state is not None:
         rests_on = {
             "settings": settings.model_dump(mode="json"),
             "filters": list(filters),

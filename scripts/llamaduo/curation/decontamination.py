@@ -4,17 +4,15 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from itertools import accumulate
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from llamaduo.config.curation import DecontaminationSettings
+from llamaduo.curation.index.rouge_index import RougeIndex
 from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.index.token_numbers import TokenTexts
 from llamaduo.curation.index.word_hashes import Hashes, Starts, WordHashes, ngram_hashes
-from llamaduo.curation.novelty import rouge_index
-from llamaduo.curation.pairs import Pair, Rejection
+from llamaduo.curation.pairs import FilterOfRows, Pair, Rejection
 
 BETWEEN = "\0"
 PARTIAL_WORDS = 2
@@ -22,7 +20,7 @@ PARTIAL_WORDS = 2
 TEXTS_PER_PAIR = 2
 
 
-class DecontaminationFilter:
+class DecontaminationFilter(FilterOfRows):
     """The filter `decontamination`: three tests, each against the earliest test row that it finds.
 
     - `contaminated_substring`: the instruction equals a test instruction; or an instruction or response contains, or is
@@ -40,8 +38,8 @@ class DecontaminationFilter:
         tokens: RougeTokens,
         hashes: WordHashes,
         threads: int,
-        compiled: bool,
     ) -> None:
+        super().__init__()
         test = list(test)
         self.settings = settings
         self._identifiers = [pair.identifier for pair in test]
@@ -52,9 +50,8 @@ class DecontaminationFilter:
         self._long_responses = [row for row in range(len(test)) if self._is_long(test[row])]
         texts = [pair.instruction for pair in test], [test[row].response for row in self._long_responses]
         self._instructions, self._responses = (
-            _index_of(settings.rouge_threshold, tokens(each), threads, compiled) for each in texts
+            _index_of(settings.rouge_threshold, tokens(each), threads) for each in texts
         )
-        self._rejections: dict[int, Rejection] = {}
 
     def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:
         self._rejections = {}
@@ -62,18 +59,6 @@ class DecontaminationFilter:
             self._look_for_copies(pairs, open_rows)
             self._look_for_rouge(pairs, [row for row in open_rows if row not in self._rejections])
         return list(self._rejections)
-
-    def check(self, row: int) -> Rejection | None:
-        return self._rejections.get(row)
-
-    def add(self, row: int) -> None:
-        """Nothing to note: rows are compared with the test split only."""
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Nothing was noted."""
 
     def _look_for_copies(self, pairs: Sequence[Pair], rows: Sequence[int]) -> None:
         shared = self._shared.rows([pairs[row] for row in rows])
@@ -108,11 +93,9 @@ class DecontaminationFilter:
         return len(pair.response_words) >= self.settings.ngram
 
 
-def _index_of(threshold: float, texts: TokenTexts, threads: int, compiled: bool) -> Any:
-    index = rouge_index(threshold, threads, compiled)
-    index.look_at(texts)
-    for row in range(len(texts)):
-        index.add(row)
+def _index_of(threshold: float, texts: TokenTexts, threads: int) -> RougeIndex:
+    index = RougeIndex(threshold, threads)
+    index.add_texts(texts)
     return index
 
 

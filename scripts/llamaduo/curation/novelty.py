@@ -6,28 +6,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from llamaduo.curation.index.plain_rouge_index import PlainRougeIndex
+from llamaduo.curation.index.rouge_index import RougeIndex
 from llamaduo.curation.index.rouge_tokens import RougeTokens
 from llamaduo.curation.index.token_numbers import TokenTexts
 from llamaduo.curation.pairs import Pair, Rejection
 
 
-def rouge_index(threshold: float, threads: int, compiled: bool) -> Any:
-    """An index of texts: compiled, or without any compiling; both find the same."""
-    if not compiled:
-        return PlainRougeIndex(threshold)
-    from llamaduo.curation.index.rouge_index import CompiledRougeIndex
-
-    return CompiledRougeIndex(threshold, threads)
-
-
 class NoveltyFilter:
     """The filter `novelty`: the instruction's ROUGE-L F with an earlier one exceeds the threshold."""
 
-    def __init__(
-        self, threshold: float, tokens: RougeTokens, identifiers: Sequence[str], threads: int, compiled: bool
-    ) -> None:
-        self._index = rouge_index(threshold, threads, compiled)
+    def __init__(self, threshold: float, tokens: RougeTokens, identifiers: Sequence[str], threads: int) -> None:
+        self._index = RougeIndex(threshold, threads)
         self._tokens, self._identifiers = tokens, identifiers
         self._places: dict[int, int] = {}
 

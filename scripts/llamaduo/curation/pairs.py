@@ -71,6 +71,28 @@ class Filter(Protocol):
         """Go on from what another filter had noted."""
 
 
+class FilterOfRows:
+    """A filter whose decision on a row depends on no earlier row, so that it has nothing to note.
+
+    `look_at` of a subclass sets `_rejections`, by the rows of the batch.
+    """
+
+    def __init__(self) -> None:
+        self._rejections: dict[int, Rejection] = {}
+
+    def check(self, row: int) -> Rejection | None:
+        return self._rejections.get(row)
+
+    def add(self, row: int) -> None:
+        """Nothing to note."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {}
+
+    def restore(self, state: dict[str, NDArray[Any]]) -> None:
+        """Nothing was noted."""
+
+
 def read_pair(row: Mapping[str, Any], name: str) -> Pair | None:
     """The pair in a row, or None when there is none: an error is set, or no text of a user and an assistant.
 

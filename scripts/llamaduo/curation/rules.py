@@ -4,12 +4,9 @@ import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any
-
-from numpy.typing import NDArray
 
 from llamaduo.config.curation import RulesSettings
-from llamaduo.curation.pairs import Pair, Rejection
+from llamaduo.curation.pairs import FilterOfRows, Pair, Rejection
 from llamaduo.curation.text import normalise
 
 Rule = Callable[[Pair, RulesSettings], bool]
@@ -95,29 +92,17 @@ RULES: dict[str, Rule] = {
 }
 
 
-class RuleFilter:
+class RuleFilter(FilterOfRows):
     """The filter `rules`: the name of the first rule that a pair breaks is the reason of its rejection."""
 
     def __init__(self, settings: RulesSettings) -> None:
+        super().__init__()
         self.settings = settings
-        self._rejections: dict[int, Rejection] = {}
 
     def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:
         rejections = {row: rejection_by_rule(pairs[row], self.settings) for row in open_rows}
         self._rejections = {row: rejection for row, rejection in rejections.items() if rejection is not None}
         return list(self._rejections)
-
-    def check(self, row: int) -> Rejection | None:
-        return self._rejections.get(row)
-
-    def add(self, row: int) -> None:
-        """Nothing to note: a rule looks at one row only."""
-
-    def state(self) -> dict[str, NDArray[Any]]:
-        return {}
-
-    def restore(self, state: dict[str, NDArray[Any]]) -> None:
-        """Nothing was noted."""
 
 
 def rejection_by_rule(pair: Pair, settings: RulesSettings) -> Rejection | None:

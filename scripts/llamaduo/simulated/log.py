@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from llamaduo.simulated.reply import Reply
+from llamaduo.storage.append_log import read_json_lines
 
 SERVED = 200
 DROPPED = 0
@@ -58,9 +59,7 @@ class Served:
 
 def read_log(path: Path) -> list[dict[str, Any]]:
     """The lines of a log, oldest first; none when there is no such file."""
-    if not path.is_file():
-        return []
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return list(read_json_lines(path))
 
 
 def count_served(path: Path) -> Served:

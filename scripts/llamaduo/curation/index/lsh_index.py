@@ -3,23 +3,36 @@
 datasketch keeps a set per bucket, which for 300,000 rows takes several gigabytes, and looks at one row at a time.
 """
 
+from functools import cache
 from typing import Any
 
 import numpy as np
+from datasketch import MinHash, MinHashLSH
 from numpy.typing import NDArray
 
 from llamaduo.config.curation import MinHashSettings
 from llamaduo.curation.index import minhash_kernels as kernels
-from llamaduo.curation.index.plain_lsh_index import Match, bands, empty_sketch
 from llamaduo.curation.index.room import with_room
 from llamaduo.curation.index.slices import in_slices
 from llamaduo.curation.index.word_hashes import Hashes, Starts
 
 FIRST_ROOM = 1024
 FEWEST_SLOTS_PER_KEY = 2
+# A false candidate costs one comparison, a missed one a duplicate in the pool: bands are chosen for recall.
+FALSE_POSITIVE_WEIGHT, FALSE_NEGATIVE_WEIGHT = 0.1, 0.9
+
+Match = tuple[int, float]
+"""The number of a set, in the order of adding, and the Jaccard similarity with it."""
 
 
-class CompiledLshIndex:
+@cache
+def bands(threshold: float, permutations: int) -> tuple[int, int]:
+    """How many bands and how many values in each suit the threshold, as datasketch's (slow) search finds them."""
+    found = MinHashLSH(threshold, permutations, weights=(FALSE_POSITIVE_WEIGHT, FALSE_NEGATIVE_WEIGHT))
+    return found.b, found.r
+
+
+class LshIndex:
     """Sets of shingles in the order added; LSH finds candidates, the true Jaccard similarity decides.
 
     Neither the batches nor the threads change what is found.
@@ -28,7 +41,7 @@ class CompiledLshIndex:
     def __init__(self, settings: MinHashSettings, threads: int = 1) -> None:
         self._threshold, self._threads = settings.threshold, threads
         self._bands, self._band_values = bands(settings.threshold, settings.permutations)
-        factors, summands = empty_sketch(settings.permutations).permutations
+        factors, summands = MinHash(num_perm=settings.permutations).permutations
         self._permutations = np.array(factors, np.uint32), np.array(summands, np.uint32)
         self._count = 0
         self._shingles = np.empty(FIRST_ROOM, np.uint64)

@@ -6,7 +6,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from llamaduo.config.curation import MinHashSettings
-from llamaduo.curation.index.plain_lsh_index import PlainLshIndex
+from llamaduo.curation.index.lsh_index import LshIndex
 from llamaduo.curation.index.word_hashes import WordHashes, ngram_hashes
 from llamaduo.curation.pairs import Pair, Rejection
 
@@ -17,15 +17,9 @@ class MinHashFilter:
     A shingle is a run of words of the instruction and the response taken together; fewer words make one shingle.
     """
 
-    def __init__(
-        self, settings: MinHashSettings, identifiers: Sequence[str], hashes: WordHashes, threads: int, compiled: bool
-    ) -> None:
+    def __init__(self, settings: MinHashSettings, identifiers: Sequence[str], hashes: WordHashes, threads: int) -> None:
         self._settings, self._identifiers, self._hashes = settings, identifiers, hashes
-        self._index: Any = PlainLshIndex(settings)
-        if compiled:
-            from llamaduo.curation.index.lsh_index import CompiledLshIndex
-
-            self._index = CompiledLshIndex(settings, threads)
+        self._index = LshIndex(settings, threads)
         self._places: dict[int, int] = {}
 
     def look_at(self, pairs: Sequence[Pair], open_rows: Sequence[int]) -> list[int]:

@@ -22,7 +22,7 @@ Match = tuple[int, float]
 """The number of a text, in the order of adding, and the ROUGE-L F with it."""
 
 
-class CompiledRougeIndex:
+class RougeIndex:
     """Texts in the order added. A batch is looked at as a whole, by several threads; then its rows are asked for in
     order, and added where they are kept, so that later rows of the batch see them.
 

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Sequence
 
-from llamaduo.curation.index.token_numbers import PlainNumbers, TokenNumbers, TokenTexts
+from llamaduo.curation.index.token_numbers import TokenNumbers, TokenTexts
 from llamaduo.curation.text import normalise, words
 
 _NOT_BASIC = bytes(code for code in range(256) if not (code < 128 and chr(code).isalnum()))
@@ -23,11 +23,10 @@ class RougeTokens:
     equal numbers; a number depends on which texts came before, the equality of two does not.
     """
 
-    def __init__(self, stemmer: bool, other_scripts: float, compiled: bool = False) -> None:
+    def __init__(self, stemmer: bool, other_scripts: float) -> None:
         """`other_scripts`: percentage of letters and digits below which a to z and 0 to 9 are too few to compare."""
         self._least_share = other_scripts / 100
-        token = _stem() if stemmer else None
-        self._numbers: TokenNumbers = _compiled_numbers(token) if compiled else PlainNumbers(token)
+        self._numbers = TokenNumbers(_stem() if stemmer else None)
 
     @property
     def vocabulary(self) -> list[str]:
@@ -67,9 +66,3 @@ def _stem() -> Callable[[str], str]:
 
     stem = PorterStemmer().stem
     return lambda word: stem(word) if len(word) >= SHORTEST_STEMMED and not word.startswith(MARK) else word
-
-
-def _compiled_numbers(token: Callable[[str], str] | None) -> TokenNumbers:
-    from llamaduo.curation.index.compiled_numbers import CompiledNumbers
-
-    return CompiledNumbers(token)

@@ -1,4 +1,4 @@
-"""A hash table over words: the loops of `compiled_numbers`, compiled.
+"""A hash table over words: the loops of `token_numbers`, compiled.
 
 Word `k` is `letters[ends[k] : ends[k + 1]]`; `slots` (a power of two, at most half of them taken) holds the numbers of
 words, -1 where there is none, each at the place of its hash or the next free one.
