@@ -45,6 +45,7 @@ gpu: $(READY)
 
 # Make the lists of pinned packages again, the newest that work together; uv is needed.
 lock:
+	@command -v uv > /dev/null || { echo "no program uv: pip install uv, outside $(VENV)"; exit 1; }
 	$(PYTHON) requirements.py
 
 # The whole loop on tiny models and a simulated service: `make demo`, or `make demo COVERAGE=folder` on your own pairs.
