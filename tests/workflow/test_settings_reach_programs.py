@@ -18,6 +18,7 @@ from llamaduo.config.curation import CurationSettings
 from llamaduo.config.decision import DecisionSettings, MetricsSettings
 from llamaduo.config.inference import InferenceSettings
 from llamaduo.config.judging import JudgingSettings
+from llamaduo.config.load import load as load_config
 from llamaduo.config.load import validate
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.root import Config
@@ -25,6 +26,7 @@ from llamaduo.config.services import ServiceSettings
 from llamaduo.config.synthesis import SynthesisSettings
 from llamaduo.config.training import TrainingSettings
 from llamaduo.service.prompts import JudgePrompts, PromptText, for_metrics, load
+from llamaduo.storage.files import write_json
 
 # Sections that programs get as a whole, by the name of the section in the config.
 SECTIONS: dict[type[Section], str] = {
@@ -37,6 +39,8 @@ SECTIONS: dict[type[Section], str] = {
     SynthesisSettings: "synthesis",
     TrainingSettings: "training",
 }
+# Sections for the rules, and for programs that read the whole config.
+IN_WHOLE_CONFIG = ("baselines", "estimate", "resources")
 # Keys that a program does not use: they act through a step's inputs, or in another step.
 UNUSED: dict[str, dict[str, set[str]]] = {
     "finetune": {"settings": {"include_train", "warm_start"}, "model": {"generation"}},
@@ -94,8 +98,9 @@ def configs() -> list[dict[str, Any]]:
     models = [{**model, "path": f"{model['path']} {number}"} for number, model in enumerate(models)]
     of_sections = (
         ((name, *key), values)
-        for name in SECTIONS.values()
+        for name in (*SECTIONS.values(), *IN_WHOLE_CONFIG)
         for key, values in other_values(getattr(Config.model_validate(plain), name))
+        if (name, *key) != ("baselines", "services")  # names of services, as `judges`
     )
     changed = plain | {"tasks": {"support": TASK}, "seed": 7, "budget_usd": 5.0}
     return [plain, base_config(services, models), *packed(of_sections, [changed], Config.model_validate)]
@@ -119,6 +124,14 @@ def test_programs_get_the_settings_of_the_config(values: dict[str, Any], tmp_pat
         for name, value in expected(options, config).items():
             left_out = UNUSED.get(role_of(command, options), {}).get(name, set())
             assert plainly(options[name], left_out) == plainly(value, left_out), (command.program, name)
+
+
+@pytest.mark.parametrize("values", CONFIGS)
+def test_programs_that_read_the_whole_config_get_it_as_it_is(values: dict[str, Any], tmp_path: Path) -> None:
+    config = validate(values, "config.yaml")
+    write_json(tmp_path / "config.json", config.model_dump(mode="json"))
+
+    assert load_config(tmp_path / "config.json") == config
 
 
 def targets(config: Config) -> list[str]:
