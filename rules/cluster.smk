@@ -39,6 +39,8 @@ def plan_and_settle(plan=workflow._build_dag):
         if workflow.is_main_process:
             refuse_unknown_rules()
         if works:
+            check_folder(config_key("results"), Path(CONFIG.results))
+            check_folder(config_key("state"), Path(CONFIG.state))
             # Before the plan: what another main process is just finishing must not be planned again.
             HELD.enter_context(lease(Path(results(MAIN_PROCESS)), f"the workflow in {CONFIG.results}"))
             atexit.register(HELD.close)

@@ -53,16 +53,12 @@ def prepare_start():
         write_json(Path(results("settings/status.json")), CONFIG.model_dump(mode="json"))
         return
     try:
-        check_folder(config_key("results"), Path(CONFIG.results))
         if not rules_to_run <= LOOKING:
-            check_folder(config_key("state"), Path(CONFIG.state))
             FAILED.unlink(missing_ok=True)
         write_json(Path(results("settings/config.json")), CONFIG.model_dump(mode="json"))
         record_start(Path(results("settings/starts.jsonl")), CONFIG_NAME)
-    except InputError as error:
-        sys.exit(f"error: {error}; {NOTHING_STARTED}")
     except OSError as error:
-        sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
+        sys.exit(f"error: {config_key('results')}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
     if computes and not WITH_CONDA and "vllm" in engines() and importlib.util.find_spec("vllm") is None:
