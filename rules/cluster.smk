@@ -31,6 +31,8 @@ def begin_making():
     """Whether anything is to be made; then trainings that an earlier start gave up may be tried anew."""
     makes = not only_looks()
     if makes:
+        check_folder(config_key("results"), RESULTS.root)
+        check_folder(config_key("state"), STATE.root)
         forget_hopeless(STATE.checkpoints)
     return makes
 

@@ -37,18 +37,14 @@ def prepare_start():
         write_json(RESULTS.note("status.json"), CONFIG.model_dump(mode="json"))
         return
     try:
-        check_folder(config_key("results"), Path(CONFIG.results))
         if not rules_to_run <= LOOKING:
-            check_folder(config_key("state"), Path(CONFIG.state))
             FAILED.unlink(missing_ok=True)
         write_json(SETTINGS, CONFIG.model_dump(mode="json"))
         if not rules_to_run <= LOOKING:
             STEPS.write()
         record_start(RESULTS.note("starts.jsonl"), CONFIG_NAME)
-    except InputError as error:
-        sys.exit(f"error: {error}; {NOTHING_STARTED}")
     except OSError as error:
-        sys.exit(f"error: {CONFIG.results}: {error.strerror}, {NOTHING_STARTED}")
+        sys.exit(f"error: {config_key('results')}: {error.strerror}, {NOTHING_STARTED}")
     leads_on = "decide" in rules_to_run and "sweep" not in rules_to_run
     computes = leads_on or bool(rules_to_run & WITH_MODELS)
     if computes and not WITH_CONDA and "vllm" in engines(CONFIG) and importlib.util.find_spec("vllm") is None:

@@ -1,8 +1,12 @@
 """The end of a log, as it is shown in a terminal."""
 
+import subprocess
+import sys
 from pathlib import Path
 
-from llamaduo.cli.logs import MOST_BYTES, last_lines
+import pytest
+
+from llamaduo.cli.logs import MOST_BYTES, has_wrong_options, last_lines
 
 
 def test_what_progress_bars_overwrote_is_left_out(tmp_path: Path) -> None:
@@ -28,3 +32,24 @@ def test_of_a_long_log_only_the_end_is_read(tmp_path: Path) -> None:
 def test_a_log_that_is_not_there_has_no_lines(tmp_path: Path) -> None:
     assert last_lines(tmp_path / "none.log", 5) == []
     assert last_lines(tmp_path, 5) == []
+
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [
+        (["--no-such-option", "1"], 2),
+        (["--settings.zeta", "0.7", "--task", "t", "--generator", "g", "--model", "m", "--output", "o"], 2),
+        (["--metrics", "none.parquet", "--task", "t", "--generator", "g", "--model", "m", "--output", "o"], 1),
+        (["--help"], 0),
+    ],
+)
+def test_a_log_shows_whether_its_program_took_its_options(tmp_path: Path, options: list[str], status: int) -> None:
+    log = tmp_path / "decide.log"
+    with log.open("wb") as file:
+        command = [sys.executable, str(ROOT / "scripts" / "decide.py"), *options]
+        done = subprocess.run(command, cwd=tmp_path, stdout=file, stderr=file, check=False)
+    assert done.returncode == status
+    assert has_wrong_options(log) == (status == 2)

@@ -13,7 +13,7 @@ from llamaduo.cli.errors import InputError
 from llamaduo.config.models import ModelSettings
 from llamaduo.config.root import Config
 from llamaduo.service.providers.keys import COMMON_KEY_VARIABLE
-from llamaduo.workflow.preflight import check, check_model, services_used
+from llamaduo.workflow.preflight import check, check_folder, check_model, services_used
 
 PROGRAM = Path(__file__).parents[2] / "scripts" / "preflight.py"
 KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", COMMON_KEY_VARIABLE)
@@ -154,3 +154,23 @@ def test_the_program_checks_what_it_is_told_to(tmp_path: Path, options: list[str
     done = subprocess.run(command, check=False, capture_output=True, text=True, env=environment)
     assert (done.returncode, "Traceback" in done.stderr) == (0 if said is None else 1, False)
     assert (said or "") in done.stderr
+
+
+def test_a_folder_that_can_be_written_is_made_and_left_empty(tmp_path: Path) -> None:
+    check_folder("my.yaml:1: results", tmp_path / "a" / "b")
+    assert list((tmp_path / "a" / "b").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "message"),
+    [
+        ("taken", "taken is a file, where a folder is needed"),
+        ("taken/below", "below cannot be written: Not a directory"),
+        ("/proc/none", "/proc/none cannot be written: No such file or directory"),
+        ("/dev/full/none", "/dev/full/none cannot be written: Not a directory"),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path, folder: str, message: str) -> None:
+    (tmp_path / "taken").write_text("not a folder")
+    with pytest.raises(InputError, match=f"^my.yaml:1: results: .*{message}$"):
+        check_folder("my.yaml:1: results", tmp_path / folder)

@@ -1,8 +1,8 @@
 """What a user can get wrong: one clear message, exit status other than 0, no traceback, before any service call."""
 
 import json
+import re
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from workspace import Workspace, pairs
@@ -57,6 +57,21 @@ def same_id_twice(workspace: Workspace) -> None:
     write_rows(workspace, rows)
 
 
+def a_file_in_the_way(workspace: Workspace) -> None:
+    (workspace.folder / "taken").write_text("not a folder")
+    workspace.change("results", "taken")
+
+
+def a_file_above_the_state(workspace: Workspace) -> None:
+    (workspace.folder / "taken").write_text("not a folder")
+    workspace.change("state", "taken/state")
+
+
+def key_given_twice(workspace: Workspace) -> None:
+    with (workspace.folder / "config.yaml").open("a") as file:
+        file.write("judges: [writer]\n")
+
+
 def real_service(workspace: Workspace) -> None:
     workspace.change("services.writer", {"provider": "openai", "model": "gpt-4o"})
 
@@ -70,6 +85,12 @@ CASES: dict[str, tuple[Callable[[Workspace], None], list[str]]] = {
     "unknown key": (setting("coverage.sorce", "x"), ["config.yaml", "coverage.sorce"]),
     "unknown key at the top": (setting("judgez", []), ["config.yaml", "judgez"]),
     "wrong type": (setting("judging.grades", "many"), ["config.yaml", "judging.grades", "'many'"]),
+    "key given twice": (key_given_twice, ["config.yaml", "judges: the key is also on line"]),
+    "results is a file": (a_file_in_the_way, ["config.yaml", "results: taken is a file, where a folder is needed"]),
+    "state below a file": (
+        a_file_above_the_state,
+        ["config.yaml", "state: taken/state cannot be written: Not a directory"],
+    ),
     "epsilon of 200": (setting("decision.epsilon.mean", 200), ["decision.epsilon.mean", "100", "200"]),
     "unknown provider": (setting("services.writer.provider", "opneai"), ["services.writer.provider", "anthropic"]),
     "unknown judge": (setting("judges", ["nobody"]), ["judges", "nobody", "grader"]),
@@ -107,28 +128,69 @@ def test_bad_input_ends_in_one_clear_message(fresh: Workspace, case: str) -> Non
     assert "Traceback" not in output, output[-3000:]
     for part in expected:
         assert part in output, output[-3000:]
+    if "config.yaml" in expected:
+        assert re.search(r"^error: config\.yaml:\d+: ", output, re.MULTILINE), output[-3000:]
     assert not log.exists(), "a service was called"
     assert not (fresh.folder / "results" / "coverage").exists(), "a job was started"
+
+
+SECRET = "sk-secret-of-this-test"
+
+
+def assert_is_nowhere(secret: str, workspace: Workspace, output: str) -> None:
+    assert secret not in output
+    for path in workspace.folder.rglob("*"):
+        if path.is_file() and path.suffix in {".json", ".jsonl", ".log", ".yaml", ""}:
+            assert secret.encode() not in path.read_bytes(), path
+
+
+def test_a_key_pasted_into_the_config_is_refused_and_appears_nowhere_else(fresh: Workspace) -> None:
+    real_service(fresh)
+    fresh.change("services.writer.api_key", SECRET)
+
+    done = fresh.snakemake("--profile", "profiles/demo", "--cores", "1")
+
+    output = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "services.writer.api_key: looks like an API key; it is not shown" in output
+    (fresh.folder / "config.yaml").unlink()
+    assert_is_nowhere(SECRET, fresh, output)
 
 
 def test_a_key_given_in_the_environment_appears_nowhere(fresh: Workspace) -> None:
     real_service(fresh)
     fresh.change("services.writer.base_url", "http://127.0.0.1:9")
     fresh.change("services.writer.retries", 0)
-    secret = "sk-secret-of-this-test"
-
     done = fresh.snakemake(
         "--profile",
         "profiles/demo",
         "--cores",
         "1",
         "results/baselines/animals/writer/responses.parquet",
-        environment={"OPENAI_API_KEY": secret},
+        environment={"OPENAI_API_KEY": SECRET},
     )
 
     assert done.returncode != 0
     assert "127.0.0.1:9" in done.stdout + done.stderr or "writer" in done.stdout + done.stderr
-    assert secret not in done.stdout + done.stderr
-    for path in Path(fresh.folder).rglob("*"):
-        if path.is_file() and path.suffix in {".json", ".jsonl", ".log", ".yaml", ""}:
-            assert secret.encode() not in path.read_bytes(), path
+    assert_is_nowhere(SECRET, fresh, done.stdout + done.stderr)
+
+
+def test_words_in_braces_in_the_configs_texts_are_no_wildcards(fresh: Workspace) -> None:
+    (fresh.folder / "own").mkdir()
+    for split, rows in (("train", pairs(12)), ("test", pairs(3, start=100))):
+        own = [{"{prompt}": row["prompt"], "the {answer}": row["messages"][1]["content"], "k": "{A}"} for row in rows]
+        (fresh.folder / "own" / f"{split}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own))
+    columns = {"prompt": "{prompt}", "response": "the {answer}", "category": "k"}
+    fresh.change("coverage", {"source": "own", "columns": columns})
+    fresh.change("tasks.animals.categories", ["{A}"])
+    fresh.change("tasks.animals.topic", "about {animals} and {task}")
+    fresh.change("curation.rules", {"blocklist": ["never {word} this"]})
+    fresh.edit("config/prompts.toml", '[judge]\nsystem = """\n', '[judge]\nsystem = """\nMind {this}.\n')
+    fresh.edit("config/prompts.toml", '[generator]\nsystem = """\n', '[generator]\nsystem = """\nMind {that}.\n')
+
+    assert fresh.plan("sweep")  # which makes the params of every rule
+    fresh.run("results/synthesis/animals/writer/chunk-0.parquet")
+
+    journal = (fresh.folder / "state/journal/synthesis/animals/writer/chunk-0.jsonl").read_text()
+    assert "about {animals} and {task}" in journal
+    assert "Mind {that}." in journal

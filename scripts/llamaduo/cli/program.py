@@ -20,6 +20,7 @@ from llamaduo.models.gpus import check_gpus
 
 Settings = TypeVar("Settings", bound=BaseModel)
 Where = Callable[[Sequence[str | int], str], str]
+"""Names the file and line of a key, which a message may name further."""
 
 
 def run(main: Callable[..., None], description: str | None) -> None:

@@ -1,13 +1,12 @@
 """From a config's plain values to validated settings, with messages that name file, line and key."""
 
-from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
 from llamaduo.cli.errors import InputError
-from llamaduo.cli.program import describe
+from llamaduo.cli.program import Where, describe
 from llamaduo.cli.secrets import secrets
 from llamaduo.config import prices
 from llamaduo.config.root import Config
@@ -17,8 +16,6 @@ WORKFLOW = Path(__file__).parents[3]
 """The folder of the Snakefile, when this is run from a clone."""
 KEYS_OF_NOTHING = ("simulation.key",)
 """Where the config itself may hold an API key: that of a simulated service."""
-
-Where = Callable[[Sequence[str | int], str], str]
 
 
 def validate(values: Any, source: str | Sources) -> Config:
