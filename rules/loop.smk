@@ -73,10 +73,9 @@ def decisions_of_run(wildcards):
 
 
 def deployment_of_run(wildcards):
-    """The deployed model and its verification, when the run has converged."""
+    """The verification of the deployed model, when the run has converged."""
     last = read_json(Path(decisions_of_run(wildcards)[-1]))
-    deployed = [results(f"deploy/{{task}}/{{generator}}/{{model}}/{name}") for name in ("model", "verification.json")]
-    return deployed if last["verdict"] == "converged" else []
+    return results("deploy/{task}/{generator}/{model}/verification.json") if last["verdict"] == "converged" else []
 
 
 def artifacts_of_converged_cycle(wildcards):

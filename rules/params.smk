@@ -329,6 +329,10 @@ def facts_of_card(wildcards, input):
     )
 
 
+def settings_file(wildcards, resources):
+    return results("settings/config.json")
+
+
 def folder_of_report(wildcards, output):
     """The results folder that a report is about."""
     return str(Path(output.report).parent.parent)

@@ -1,4 +1,4 @@
-"""What Snakemake recorded of the results, beside the results: see llamaduo.workflow.provenance."""
+"""Before a plan: what Snakemake would not see by itself. See llamaduo.workflow.provenance."""
 
 import atexit
 
@@ -13,12 +13,22 @@ def restore_provenance():
     """Before the plan: give Snakemake back the records that it lacks of results that have them."""
     if not workflow.is_main_process or only_looks():
         return
+    if not workflow.touch:
+        workflow.dag.forcefiles |= set(removed_deployments())
     for output in mirror().outputs():
         record = workflow.persistence.metadata(IOFile(output))
         if lost := mirror().lost(output, None if record is None else record.endtime or 0):
             workflow.persistence._write_record(output, MetadataRecord.model_validate(lost))
             mirror().set_back(output)
     workflow.persistence.deactivate_cache()
+
+
+def removed_deployments():
+    """What is missing of the deployed models of closed runs. Snakemake makes only targets again that are missing."""
+    for task, generator, model in runs():
+        parts = [results(f"deploy/{task}/{generator}/{model}/{name}") for name in ("model", "verification.json")]
+        if Path(results(f"runs/{task}/{generator}/{model}/verdict.json")).exists():
+            yield from (part for part in parts if not Path(part).exists())
 
 
 def keep_provenance():

@@ -65,7 +65,7 @@ rule write_report:
         config=settings_of_report(),
         results=folder_of_report,
         state=place_in_state(""),
-        file=results("settings/config.json"),
+        file=settings_file,
     message:
         "Write the report: {output.report}"
     shell:
