@@ -1,4 +1,4 @@
-"""What Snakemake recorded of the results, beside the results: see llamaduo.workflow.provenance."""
+"""Before a plan: what Snakemake would not see by itself. See llamaduo.workflow.provenance."""
 
 import atexit
 
@@ -14,6 +14,8 @@ def restore_provenance():
     """Before the plan: give Snakemake back the records that it lacks of results that have them."""
     if not workflow.is_main_process or only_looks():
         return
+    if not workflow.touch:
+        workflow.dag.forcefiles |= set(map(str, LOOP.removed_deployments()))
     for output in mirror().outputs():
         record = workflow.persistence.metadata(IOFile(output))
         if lost := mirror().lost(output, None if record is None else record.endtime or 0):

@@ -58,6 +58,7 @@ def made(results: Path, name: str, text: str, time: float = 1000.0) -> dict[str,
         "input": ["outside", source],
         "input_checksums": {source: "sha256:1"},
         "endtime": time,
+        "conda_env": None,
     }
 
 

@@ -45,8 +45,7 @@ def test_a_run_is_followed_up_to_the_first_decision_that_ends_it() -> None:
 
     assert loop().decisions_of_run(*RUN, read=made) == [decision(0), decision(10)]
     assert loop().converged_cycle(*RUN, read=made) == RESULTS.cycle(*RUN, 10)
-    deployed = RESULTS.deployment(*RUN)
-    assert loop().deployment_of_run(*RUN, read=made) == [deployed / "model", deployed / "verification.json"]
+    assert loop().deployment_of_run(*RUN, read=made) == [RESULTS.deployment(*RUN) / "verification.json"]
     assert made.asked[0] == {"generator": "coverage", "task": "animals", "model": "tiny", "volume": "0"}
 
 

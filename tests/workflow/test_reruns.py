@@ -66,7 +66,7 @@ def test_one_models_learning_rate_reruns_that_model(finished: Workspace) -> None
 
 
 def test_a_comment_in_the_package_reruns_nothing(finished: Workspace) -> None:
-    for module in ("judging/grades.py", "training/finetune.py", "tables.py"):
+    for module in ("judging/grades.py", "training/finetune.py", "storage/tables.py"):
         path = finished.folder / "scripts" / "llamaduo" / module
         path.write_text(path.read_text() + "\n# A comment.\n")
 

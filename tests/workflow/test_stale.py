@@ -15,6 +15,7 @@ from workspace import Workspace
 GRADED = 9
 OF_ONE_MODEL = {"finetune": 3, "respond": 3, "judge": 3, "compute_metrics": 3, "decide": 3, "close_run": 1}
 RETRAINED = {**OF_ONE_MODEL, "write_sweep_report": 1}
+START = ("--profile", "profiles/demo", "--cores", "2", "sweep")
 A_DAY = 86_400
 
 
@@ -84,12 +85,12 @@ def test_results_without_any_record_are_taken_when_the_user_says_so(finished: Wo
     shutil.rmtree(finished.folder / ".snakemake")
     shutil.rmtree(finished.path("provenance"))
 
-    refused = finished.snakemake("--profile", "profiles/demo", "sweep", environment=FAKE_KEYS)
+    refused = finished.snakemake(*START, environment=FAKE_KEYS)
     assert refused.returncode == 1
     (line,) = [line for line in refused.stderr.splitlines() if line.startswith("error: ")]
     assert line.startswith("error: results/")
     command = line.split("run `snakemake ", 1)[1].split("`", 1)[0]
-    assert command == "--touch --forceall --configfile config.yaml --profile profiles/demo sweep"
+    assert command == "--touch --forceall --configfile config.yaml --profile profiles/demo --cores 2 sweep"
 
     before = {path: path.read_bytes() for path in finished.path("runs").rglob("*.parquet")}
     done = finished.snakemake(*command.replace("--configfile config.yaml ", "").split())
@@ -118,7 +119,8 @@ def test_weights_are_told_by_their_content_wherever_they_lie(finished: Workspace
     (finished.folder / "state").rename(finished.folder / "kept")
     finished.change("state", "kept")
     finished.change("coverage.source", "./pairs")
-    assert finished.plan("sweep") == {}, "other places and times, the same content"
+    # The report shows where the models are.
+    assert finished.plan("sweep") == {"write_sweep_report": 1}, "other places and times, the same content"
 
     weights = moved / "model.safetensors"
     content = bytearray(weights.read_bytes())
@@ -131,7 +133,7 @@ def test_weights_are_told_by_their_content_wherever_they_lie(finished: Workspace
 def test_a_missing_source_is_named_before_anything_starts(finished: Workspace) -> None:
     shutil.rmtree(finished.folder / "pairs")
 
-    done = finished.snakemake("--profile", "profiles/demo", "sweep", environment=FAKE_KEYS)
+    done = finished.snakemake(*START, environment=FAKE_KEYS)
     assert done.returncode == 1
     assert "pairs: no such file or folder (coverage.source)" in done.stdout + done.stderr
     assert finished.path("coverage/animals/train.parquet").exists()

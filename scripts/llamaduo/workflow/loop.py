@@ -115,7 +115,7 @@ class Loop:
         return paths
 
     def deployment_of_run(self, task: str, generator: str, model: str, read: Read) -> list[Path]:
-        """The deployed model and its verification, when the run has converged."""
+        """The verification of the deployed model, when the run has converged."""
         last: list[Any] = []
 
         def remembered(path: Path, **names: str) -> Any:
@@ -125,11 +125,17 @@ class Loop:
         self.decisions_of_run(task, generator, model, remembered)
         if last[-1]["verdict"] != "converged":
             return []
-        return [self.results.deployment(task, generator, model) / name for name in ("model", "verification.json")]
+        return [self.results.deployment(task, generator, model) / "verification.json"]
 
     def converged_cycle(self, task: str, generator: str, model: str, read: Read) -> Path:
         """The folder of the cycle in which a run converged."""
         return self.decisions_of_run(task, generator, model, read)[-1].parent
+
+    def removed_deployments(self) -> list[Path]:
+        """What is missing of the deployed models of closed runs; Snakemake makes again only targets that are missing."""
+        closed = [run for run in self.config.runs() if self.results.verdict(*run).exists()]
+        parts = [self.results.deployment(*run) / name for run in closed for name in ("model", "verification.json")]
+        return [part for part in parts if not part.exists()]
 
     # Targets
 

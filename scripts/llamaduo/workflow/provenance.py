@@ -146,7 +146,9 @@ class Mirror:
             return
         size, changed = _extent(path)
         state = State(size, changed, _digest_of(path))
-        self._made[self._within(output)] = Made(_spelt(record, self._results, PLACE), state)
+        # The text of the environment file, which is long and not compared: its hash is.
+        spelt = _spelt(record, self._results, PLACE) | {"conda_env": None}
+        self._made[self._within(output)] = Made(spelt, state)
         self._is_new = True
 
     def save(self) -> None:
