@@ -1,6 +1,6 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27.0")
 
 # A config given with --configfile replaces this one; it is not merged into it.
 if not workflow.overwrite_configfiles:
