@@ -14,7 +14,7 @@ export OMP_NUM_THREADS ?= 1
 export TOKENIZERS_PARALLELISM := false
 export PYTHONUNBUFFERED := 1
 
-.PHONY: setup gpu lock demo status plan cancel test slurm-test lint bench clean-demo
+.PHONY: setup gpu lock demo status plan cancel test oldest slurm-test lint bench clean-demo
 
 setup: $(READY)
 
@@ -72,6 +72,10 @@ cancel: $(ANY)
 
 test: $(READY)
 	$(BIN)/pytest --numprocesses 2 --dist worksteal --durations 15
+
+# The oldest Snakemake and SLURM plugin that are allowed plan the demo; all other tests are with the newest.
+oldest: $(READY)
+	$(BIN)/python tests/oldest.py
 
 # On a real SLURM cluster on this machine, from the distribution's packages, in some 20 minutes; root is needed.
 slurm-test: $(READY)

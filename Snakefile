@@ -1,6 +1,6 @@
 from snakemake.utils import min_version
 
-min_version("9.0")
+min_version("9.27.0")
 
 from llamaduo.cli.errors import InputError
 from llamaduo.config.sources import read_all

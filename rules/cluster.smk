@@ -38,7 +38,10 @@ def begin_making():
 
 
 LIMITS = Limits(
-    workflow, SITE.check_requests, followers, grew=lambda job: times_out_of_memory(job.rule.name, job.wildcards_dict) > 0
+    workflow,
+    SITE.check_requests,
+    followers,
+    grew=lambda job: times_out_of_memory(job.rule.name, job.wildcards_dict) > 0,
 )
 WORKPLACE = Workplace(RESULTS.root, CONFIG_NAME, LIMITS, note_failed, note_out_of_memory)
 hold_plan_and_settle(workflow, SITE, WORKPLACE, begin_making, restore_provenance, keep_provenance)

@@ -4,6 +4,14 @@ It submits jobs as snakemake-executor-plugin-slurm does, and waits where that gi
 for a queue that is full, for an answer. Snakemake finds this package by its name.
 """
 
+import sys
+
+from snakemake_executor_plugin_llamaduo import versions
+
+# Before what needs them is imported: that would end in a traceback.
+if refusal := versions.refusal():
+    sys.exit(refusal)
+
 from snakemake_interface_executor_plugins.settings import CommonSettings
 
 from snakemake_executor_plugin_llamaduo.executor import Executor

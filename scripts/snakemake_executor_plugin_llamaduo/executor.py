@@ -85,7 +85,7 @@ class Executor(slurm.Executor):
         self._lanes = Lanes(_lane_of)
         self._stopped, self._known, self._states = threading.Event(), set[str](), JobStates()
         self._sent: dict[str, Submitted] = {}
-        self._reported: set[str] = set()
+        self._reported: set[tuple[str, ...]] = set()
         self._submissions = Submissions(self._stopped, self.logger.warning, self._known)
         self.next_seconds_between_status_checks = settings.first_poll_seconds
         atexit.register(self.clean_old_logs)
@@ -258,8 +258,10 @@ class Executor(slurm.Executor):
             return read_states(query_job_status_sacct(self.run_uuid).replace("JobIdRaw", "JobID"))
         jobs = [job for job in read_jobs("all") if job.name == self.run_uuid]
         for job in jobs:
-            if (why := why_it_never_starts(job)) and why not in self._reported:
-                self._reported.add(why)
+            # One line for all jobs of a rule that wait for the same.
+            kind = (job.state, job.where, job.comment.partition("_wildcards_")[0])
+            if kind not in self._reported and (why := why_it_never_starts(job)):
+                self._reported.add(kind)
                 self.logger.warning(why)
         return {job.id: job.state for job in jobs}
 

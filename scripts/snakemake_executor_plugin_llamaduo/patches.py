@@ -16,7 +16,7 @@ def start_with(workflow: Any, start: Callable[[Callable[[], None]], None]) -> No
 
     Snakemake calls nothing of a workflow's before it plans, and `onstart` only where there is something to be done. But
     what another main process is just finishing must not be planned, and jobs that an earlier one has left are settled
-    also where nothing is to be done.
+    also where nothing is to be done. Upstream: snakemake/snakemake#3967 asks for such a signal to plugins.
     """
     plan = workflow._build_dag
     workflow._build_dag = lambda: start(plan)
@@ -26,6 +26,7 @@ def retry_as(retries: Callable[[Job], int]) -> None:
     """Have `retries` say how often a job is tried again, in place of `Job.restart_times`.
 
     Snakemake knows one number of retries for all failures of a rule, and tries a job again whose failure would repeat.
+    Upstream: snakemake/snakemake#2441 asks for a function that decides it.
     """
     Job.restart_times = property(retries)
 
