@@ -26,7 +26,7 @@ INTERRUPTED_AFTER = {
 """The rules around pools, decisions, batches and the service's baseline.
 
 Nothing is decided between a cycle's training and its metrics, so no start ends there. It would cost a minute more;
-tests/bench/interruptions.py does it.
+tests/bench/interrupted_everywhere.py does it.
 """
 KILLED_TWICE_THEN_STOPPED = (signal.SIGKILL, signal.SIGKILL, signal.SIGINT)
 

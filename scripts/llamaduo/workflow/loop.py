@@ -132,7 +132,7 @@ class Loop:
         return self.decisions_of_run(task, generator, model, read)[-1].parent
 
     def removed_deployments(self) -> list[Path]:
-        """What is missing of the deployed models of closed runs; Snakemake makes again only targets that are missing."""
+        """What is missing of the deployed models of closed runs; Snakemake makes only missing targets again."""
         closed = [run for run in self.config.runs() if self.results.verdict(*run).exists()]
         parts = [self.results.deployment(*run) / name for run in closed for name in ("model", "verification.json")]
         return [part for part in parts if not part.exists()]

@@ -1,6 +1,6 @@
 """The whole loop, interrupted after every job: by kills, then by Ctrl-C; both end with an undisturbed run's tables.
 
-Takes some 20 minutes on two cores: python tests/bench/interruptions.py [FOLDER]
+Takes some 20 minutes on two cores: python tests/bench/interrupted_everywhere.py [FOLDER]
 """
 
 import signal
