@@ -2,16 +2,6 @@ from snakemake.utils import min_version
 
 min_version("9.27.0")
 
-from llamaduo.cli.errors import InputError
-from llamaduo.config.sources import read_all
-
-CONFIG_FILES = workflow.overwrite_configfiles or ["config/config.yaml"]
-try:
-    SOURCES = read_all(CONFIG_FILES, workflow.config_settings.config)
-except InputError as error:
-    sys.exit(f"error: {error}")
-
-
 # A config given with --configfile replaces this one; it is not merged into it.
 if not workflow.overwrite_configfiles:
 
@@ -19,12 +9,7 @@ if not workflow.overwrite_configfiles:
 
 
 include: "rules/common.smk"
-include: "rules/retries.smk"
 include: "rules/start.smk"
-include: "rules/waiting.smk"
-include: "rules/provenance.smk"
-include: "rules/cluster.smk"
-include: "rules/plan.smk"
 include: "rules/prefetch.smk"
 include: "rules/coverage.smk"
 include: "rules/synthesis.smk"
@@ -95,12 +80,12 @@ rule deploy:
 
 
 onstart:
-    prepare_start()
+    HOOKS.prepare()
 
 
 onsuccess:
-    show_summary()
+    HOOKS.show_summary()
 
 
 onerror:
-    show_summary(failed=True)
+    HOOKS.show_summary(failed=True)

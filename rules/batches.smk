@@ -12,7 +12,7 @@ use rule judge as submit_grades with:
     benchmark:
         RESULTS.benchmark("batches/judging/{subject}/{judge}.submitted")
     resources:
-        **service_slots("judge"),
+        **RESOURCES.service_slots("judge"),
         mem_mb=memory(TEXTS),
         runtime=REQUESTS.submitting,
     message:
@@ -29,7 +29,7 @@ use rule respond_service as submit_responses with:
     benchmark:
         RESULTS.benchmark("batches/baselines/{task}/{service}.submitted")
     resources:
-        **service_slots("service"),
+        **RESOURCES.service_slots("service"),
         mem_mb=memory(TEXTS),
         runtime=REQUESTS.submitting,
     message:
@@ -46,7 +46,7 @@ use rule synthesize as submit_synthesis with:
     benchmark:
         RESULTS.benchmark("batches/synthesis/{task}/chunk-{chunk}/{generator}.submitted")
     resources:
-        **service_slots("generator"),
+        **RESOURCES.service_slots("generator"),
         mem_mb=memory(TEXTS),
         runtime=REQUESTS.submitting,
     message:
@@ -68,7 +68,7 @@ rule await_batches:
         CONDA
     threads: 0
     resources:
-        **waiting_slots(),
+        **RESOURCES.waiting_slots(),
         mem_mb=500,
         runtime=2880,
     params:

@@ -11,7 +11,7 @@ rule read_coverage:
     threads: 1
     resources:
         mem_mb=memory(TEXTS),
-        runtime=more_each_time(REQUESTS.short),
+        runtime=RESOURCES.more_each_time(REQUESTS.short),
     params:
         **step("read_coverage"),
         source=identity_of_coverage,

@@ -88,7 +88,7 @@ rule close_run:
         mem_mb=memory(SMALL),
         runtime=REQUESTS.short,
     params:
-        command=lambda wildcards, resources: command("close_run.py"),
+        command=PARAMS.plain("close_run.py"),
         code=fingerprint("close_run.py"),
     message:
         "Close the run: {wildcards.task} by {wildcards.generator} with {wildcards.model}"

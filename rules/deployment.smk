@@ -13,7 +13,7 @@ def command_of_deployment(wildcards, input, resources):
         return ""
     volume = Path(input.adapter).parent.name.removeprefix("volume-")
     names = wildcards.task, wildcards.generator, wildcards.model, volume
-    return command("deploy.py", STEPS.file("deploy_model", names))
+    return PARAMS.with_settings("deploy_model", names)
 
 
 rule deploy_model:
@@ -34,7 +34,7 @@ rule deploy_model:
     threads: 1
     resources:
         mem_mb=memory(REQUESTS.mb_of_merge),
-        runtime=more_each_time(REQUESTS.minutes_of_merge),
+        runtime=RESOURCES.more_each_time(REQUESTS.minutes_of_merge),
     params:
         **(step("deploy_model") | {"command": command_of_deployment}),
         weights=identity_of_model,

@@ -1,13 +1,6 @@
 def environment_of_engine(wildcards):
     """The conda environment of the inference engine: vLLM needs another PyTorch than the rest."""
-    settings = CONFIG.inference_for(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
-    return CONDA_VLLM if settings.engine == "vllm" else CONDA
-
-
-def code_of_responses(wildcards):
-    """The code of the responses without that of the engine that is not used."""
-    settings = CONFIG.inference_for(wildcards.task, wildcards.model, int(wildcards.get("volume", 0)))
-    return fingerprint("respond.py", without=OTHER_ENGINES[settings.engine])
+    return CONDA_VLLM if given(PARAMS.steps.engine, wildcards) == "vllm" else CONDA
 
 
 rule respond:
@@ -28,7 +21,7 @@ rule respond:
         gpu=1,
         runtime=named(REQUESTS.minutes_of_responses),
     params:
-        **(step("respond") | {"code": code_of_responses}),
+        **(step("respond") | {"code": named(PARAMS.code_of_responses)}),
         weights=identity_of_model,
         adapter=option("adapter"),
     message:
@@ -54,7 +47,7 @@ use rule respond as respond_untuned with:
 rule respond_service:
     input:
         prompts=RESULTS.split("{task}", "test"),
-        batches=awaited_responses,
+        batches=named(AWAITED.responses),
     output:
         responses=RESULTS.baseline("{task}", "{service}") / "responses.parquet",
         costs=RESULTS.cost_table(baseline_step("{task}", "{service}")),
@@ -67,7 +60,7 @@ rule respond_service:
         CONDA
     threads: 1
     resources:
-        **service_slots("service"),
+        **RESOURCES.service_slots("service"),
         mem_mb=memory(TABLES),
         runtime=named(REQUESTS.minutes_of_baseline),
     params:

@@ -1,7 +1,7 @@
 rule judge:
     input:
         responses=RESULTS.subject("{subject}") / "responses.parquet",
-        batches=awaited_grades,
+        batches=named(AWAITED.grades),
     output:
         grades=RESULTS.grades("{subject}", "{judge}"),
         costs=RESULTS.cost_table(judging_step("{subject}", "{judge}")),
@@ -14,7 +14,7 @@ rule judge:
         CONDA
     threads: 1
     resources:
-        **service_slots("judge"),
+        **RESOURCES.service_slots("judge"),
         mem_mb=memory(TABLES),
         runtime=named(REQUESTS.minutes_of_judging),
     params:

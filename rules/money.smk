@@ -1,6 +1,6 @@
 # Both always run when asked for, which is why they declare no file (a benchmark would be one), and feed no other rule. The
 # pilot's calls are few, and whoever makes them waits for what they come to.
-FOLDERS = f"--config {RESULTS.note('config.json')} --results {CONFIG.results} --state {CONFIG.state}"
+FOLDERS = "--config", HOOKS.settings, "--results", CONFIG.results, "--state", CONFIG.state
 
 
 rule estimate:
@@ -14,7 +14,7 @@ rule estimate:
         mem_mb=2000,
         runtime=30,
     params:
-        command=lambda wildcards, resources: f"{command('estimate.py')} {FOLDERS}",
+        command=PARAMS.plain("estimate.py", *FOLDERS),
         report=RESULTS.estimate,
     message:
         "Estimate calls, dollars, GPU hours and disk: {params.report}"
@@ -32,11 +32,11 @@ rule pilot:
         CONDA
     threads: 1
     resources:
-        **SLOTS_OF_ALL_SERVICES,
+        **RESOURCES.slots_of_services(),
         mem_mb=2000,
         runtime=240,
     params:
-        command=lambda wildcards, resources: f"{command('pilot.py')} {FOLDERS}",
+        command=PARAMS.plain("pilot.py", *FOLDERS),
     message:
         "Ask every generator for 50 pairs and every judge for 20 grades"
     shell:

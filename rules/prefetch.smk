@@ -10,10 +10,9 @@ rule prefetch:
         mem_mb=2000,
         runtime=600,
     params:
-        command=lambda wildcards, resources: command("prefetch.py"),
-        config=RESULTS.note("config.json"),
+        command=PARAMS.plain("prefetch.py", "--config", HOOKS.settings),
         record=STATE.prefetched,
     message:
         "Fetch what the config needs from the Hugging Face Hub"
     shell:
-        "HF_HUB_OFFLINE=0 {params.command} --config {params.config} --record {params.record}" + LOG
+        "HF_HUB_OFFLINE=0 {params.command} --record {params.record}" + LOG

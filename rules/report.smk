@@ -1,6 +1,6 @@
-def command_of_report(wildcards, output, resources):
-    folders = ["--results", CONFIG.results, "--state", CONFIG.state, "--config", str(SETTINGS)]
-    return shlex.join([PYTHON, f"{SCRIPTS}/report.py", *folders])
+command_of_report = PARAMS.plain(
+    "report.py", "--results", CONFIG.results, "--state", CONFIG.state, "--config", HOOKS.settings
+)
 
 
 # Always runs when asked for, which is why it declares no file (a benchmark would be one), and renders whatever exists: one
@@ -35,12 +35,11 @@ rule status:
         mem_mb=memory(TABLES),
         runtime=REQUESTS.short,
     params:
-        command=lambda wildcards, resources: command("status.py"),
-        config=RESULTS.note("status.json"),
+        command=PARAMS.plain("status.py", "--config", RESULTS.note("status.json")),
     message:
         "Show the grid of runs as it stands"
     shell:
-        "{params.command} --config {params.config}" + LOG
+        "{params.command}" + LOG
 
 
 rule write_report:

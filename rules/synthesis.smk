@@ -1,7 +1,7 @@
 rule synthesize:
     input:
         train=RESULTS.split("{task}", "train"),
-        batches=awaited_pairs,
+        batches=named(AWAITED.pairs),
     output:
         chunk=RESULTS.chunk("{task}", "{generator}", "{chunk}"),
         costs=RESULTS.cost_table(synthesis_step("{task}", "{generator}", "{chunk}")),
@@ -14,7 +14,7 @@ rule synthesize:
         CONDA
     threads: 1
     resources:
-        **service_slots("generator"),
+        **RESOURCES.service_slots("generator"),
         mem_mb=memory(TABLES),
         runtime=named(REQUESTS.minutes_of_chunk),
     params:
@@ -47,7 +47,7 @@ checkpoint curate:
     threads: 2
     resources:
         mem_mb=memory(REQUESTS.mb_of_pool),
-        runtime=more_each_time(REQUESTS.minutes_of_curation),
+        runtime=RESOURCES.more_each_time(REQUESTS.minutes_of_curation),
     params:
         **step("curate"),
     message:

@@ -18,6 +18,7 @@ from llamaduo.storage.lease import lease
 from llamaduo.workflow.site import Site
 from snakemake_executor_plugin_llamaduo import patches
 from snakemake_executor_plugin_llamaduo.left_jobs import settle_left_jobs
+from snakemake_executor_plugin_llamaduo.records import Records
 from snakemake_executor_plugin_llamaduo.settings import settings_of_start
 from snakemake_executor_plugin_llamaduo.workplace import Workplace
 
@@ -72,12 +73,12 @@ def prepare_start(
     site: Site,
     workplace: Workplace,
     begin: Callable[[], bool],
-    before_plan: Callable[[], None],
-    after_plan: Callable[[], None],
+    only_looks: Callable[[], bool],
+    records: Records,
 ) -> None:
     """Hold the results folder, plan, and settle what an earlier start has left, when Snakemake comes to planning.
 
-    `begin` says whether anything is to be made, and not only looked at.
+    `begin` says whether anything is to be made, and `only_looks` asks only.
     """
     held = ExitStack()
     patches.notice_checkpoints_of_earlier_starts()
@@ -94,7 +95,9 @@ def prepare_start(
                 workflow.executor_settings.workplace = workplace
                 if workflow.executor_settings.latency_seconds is not None:
                     workflow.execution_settings.latency_wait = workflow.executor_settings.latency_seconds
-            before_plan()
+            makes_a_plan = workflow.is_main_process and not only_looks()
+            if makes_a_plan:
+                records.restore()
             plan()
             if workflow.dryrun and {Quietness.RULES, Quietness.ALL} & set(workflow.output_settings.quiet or ()):
                 # With these Snakemake ends here, and does not put together for every job what it would not show.
@@ -104,7 +107,8 @@ def prepare_start(
                 workplace.limits.refuse_what_never_runs()
                 if settle_left_jobs(workflow, workplace, site.left_jobs):
                     _plan_again(held)
-            after_plan()
+            if makes_a_plan:
+                records.keep()
         except (InputError, ServiceError) as error:
             sys.exit(f"error: {error}")
 

@@ -137,6 +137,15 @@ class Loop:
         parts = [self.results.deployment(*run) / name for run in closed for name in ("model", "verification.json")]
         return [part for part in parts if not part.exists()]
 
+    def followers(self, task: str, generator: str, model: str) -> list[tuple[str, dict[str, str]]]:
+        """Rules and wildcards of the largest steps that an undecided run may come to."""
+        volume = max(self.config.tasks[task].volumes)
+        names = {"task": task, "model": model, "volume": str(volume)}
+        found = [("finetune", names), ("respond", names), ("deploy_model", {"model": model})]
+        if volume and not self.results.measured_pool(task, generator, volume).is_file():
+            found.append(("curate", {"chunks": str(first_chunks(volume, self.config.synthesis))}))
+        return found
+
     # Targets
 
     def verdicts(self) -> list[Path]:

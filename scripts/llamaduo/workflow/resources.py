@@ -4,6 +4,7 @@ Requests follow from the sizes and speeds in the config's section `estimate` and
 down to what the site allows. Arguments are wildcards' values: names and numbers as text.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 
 from llamaduo.config.root import Config
@@ -143,7 +144,7 @@ class Requests:
         }
 
 
-def step_key(rule: str, wildcards: dict[str, str]) -> str:
+def step_key(rule: str, wildcards: Mapping[str, str]) -> str:
     """A step's name in the file of those that have run out of memory."""
     return " ".join([rule, *(f"{name}={value}" for name, value in sorted(wildcards.items()))])
 

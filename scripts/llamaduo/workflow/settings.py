@@ -108,6 +108,10 @@ class Steps:
         """The file that a step's program reads its settings from."""
         return self._results.settings(kind, names)
 
+    def engine(self, task: str, model: str, volume: str = "0") -> str:
+        """What computes a local LLM's responses."""
+        return self._config.inference_for(task, model, int(volume)).engine
+
     def write(self) -> None:
         """Write the settings of all steps; files that hold them already are left alone."""
         for kind, one in self.kinds.items():
