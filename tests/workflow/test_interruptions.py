@@ -84,15 +84,3 @@ def test_a_decision_made_again_goes_on_with_the_pool_that_is_there(
     assert status is None, output.read_text()
     assert finished.path(DATASET).read_bytes() == swept.path(DATASET).read_bytes()
     assert "curate" not in FINISHED_RULE.findall(output.read_text())
-
-
-def test_a_rerun_interrupted_after_its_first_pool_still_has_to_make_what_follows(
-    finished: Workspace, tmp_path: Path
-) -> None:
-    with_one_model(finished)
-    finished.change("curation.rules", {"minimum_instruction_words": 17})
-    assert interrupted_start(finished, tmp_path / "output.txt", signal.SIGKILL, has_finished({"curate"})) is None
-
-    jobs = finished.plan()
-
-    assert (jobs["measure_pool"], jobs["build_dataset"], jobs["finetune"]) == (2, 2, 2)
