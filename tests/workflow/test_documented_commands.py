@@ -121,7 +121,7 @@ def test_what_is_not_run_stands_in_a_page() -> None:
 @pytest.mark.parametrize("target", ["demo", "test", "setup", "demo COVERAGE=path/to/folder"])
 def test_targets_that_are_not_run_are_there(target: str) -> None:
     done = subprocess.run(
-        ["make", "--dry-run", *target.split()], cwd=clone, capture_output=True, text=True, check=False
+        ["make", "--dry-run", *target.split()], cwd=REPOSITORY, capture_output=True, text=True, check=False
     )
 
     assert done.returncode == 0, done.stderr
