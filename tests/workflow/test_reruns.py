@@ -40,7 +40,7 @@ def test_the_generators_wording_leaves_volume_0_alone(finished: Workspace) -> No
 
 
 def test_zeta_reruns_metrics_and_decisions(finished: Workspace) -> None:
-    finished.change("metrics", {"zeta": [40, 70], "bootstrap_samples": 200})
+    finished.change("metrics", {"zeta": [40, 70]})
 
     assert finished.plan("sweep") == {"compute_metrics": GRADED, **AFTER_METRICS}
 

@@ -1,12 +1,14 @@
-"""Every value that a setting may have works in the program that reads it, or is refused there in one line."""
+"""Every value of a setting's enumeration works in the program that reads it, or is refused there in one line."""
 
 import dataclasses
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 from typing import Any
 
 import pytest
 from commands import main_of
-from schema_values import TEXT, other_values, with_value
+from schema_values import TEXT, first_possible, other_values
 from workspace import Workspace
 
 from llamaduo.cli.errors import InputError, MachineError
@@ -19,12 +21,12 @@ from llamaduo.config.training import TrainingSettings
 
 SMALL: dict[type[Section], dict[str, Any]] = {
     CurationSettings: {},
-    TrainingSettings: {"max_steps": 1},
+    TrainingSettings: {"max_steps": 1, "epochs": 1},
     InferenceSettings: {"samples": 1, "max_new_tokens": 4},
     MetricsSettings: {"bootstrap_samples": 100},
     DecisionSettings: {},
 }
-# What this machine cannot do (kernels of GPUs, packages that are not installed), and names of nothing that is there.
+# What this machine cannot do (kernels of GPUs, packages that are not installed), and names of nothing that is here.
 REFUSED = {
     (TrainingSettings, "hardware.attention", "flash_attention_3"),
     (TrainingSettings, "hardware.attention", "flash_attention_2"),
@@ -33,7 +35,6 @@ REFUSED = {
     (TrainingSettings, "lora.target_modules", TEXT),
     (TrainingSettings, "report_to", TEXT),
     (InferenceSettings, "engine", "vllm"),
-    (DecisionSettings, "zeta", 35.0),
 }
 
 
@@ -41,10 +42,13 @@ def cases() -> list[Any]:
     found = []
     for kind, sizes in SMALL.items():
         for key, values in other_values(kind.model_validate(sizes)):
-            name = ".".join(key)
-            shown = values[0][0] if values[0] == [TEXT] else values[0]
-            settings = kind.model_validate(with_value(sizes, key, values[0]))
-            refused = any((kind, name) == one[:2] and shown == one[2] for one in REFUSED)
+            changed = first_possible(sizes, key, values, kind.model_validate)
+            assert changed is not None, key
+            name, shown = ".".join(key), reduce(getitem, key, changed)
+            if isinstance(shown, int | float) and not isinstance(shown, bool):
+                continue
+            refused = any((kind, name) == one[:2] and shown in (one[2], [one[2]]) for one in REFUSED)
+            settings = kind.model_validate(changed)
             found.append(pytest.param(settings, refused, id=f"{kind.__name__}-{name}-{shown!s:.20}"))
     return found
 
