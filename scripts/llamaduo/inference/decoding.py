@@ -139,7 +139,7 @@ class Batch:
             input_ids=given[:, :1],
             attention_mask=(columns >= self._starts[:, None]).long(),
             position_ids=given[:, 1:],
-            past_key_values=self._cache,
+            cache=self._cache,
             use_cache=True,
         ).logits[:, -1]
         return logits
@@ -165,7 +165,7 @@ def prefill(model: Any, prompts: Sequence[tuple[int, ...]]) -> tuple[Any, torch.
         input_ids=torch.tensor(padded, device=model.device),
         attention_mask=mask,
         position_ids=(mask.cumsum(dim=1) - 1).clamp(min=0),
-        past_key_values=cache,
+        cache=cache,
         use_cache=True,
         logits_to_keep=1,
     ).logits[:, -1]

@@ -121,7 +121,7 @@ class FixedStep:
             input_ids=self._given[:, :1],
             attention_mask=self._mask,
             position_ids=self._given[:, 1:],
-            past_key_values=self._cache,
+            cache=self._cache,
             use_cache=True,
         ).logits[:, -1]
         return logits
