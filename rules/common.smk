@@ -10,7 +10,6 @@ import subprocess
 from pathlib import Path
 
 from snakemake.exceptions import WorkflowError
-from snakemake.jobs import Job
 from snakemake.resources import Resource
 from snakemake.settings.types import DeploymentMethod
 
@@ -48,7 +47,6 @@ gc.set_threshold(100_000, 20, 100)
 # With conda environments the interpreter is that of the job's environment.
 WITH_CONDA = DeploymentMethod.CONDA in workflow.deployment_settings.deployment_method
 PYTHON = "python" if WITH_CONDA else sys.executable
-SCRIPTS = f"{workflow.basedir}/scripts"
 
 CONFIG_NAME = ", ".join(str(path) for path in workflow.overwrite_configfiles) or "config/config.yaml"
 try:
