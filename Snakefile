@@ -1,6 +1,18 @@
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
 from snakemake.utils import min_version
 
 min_version("9.27.0")
+
+# `make setup` installs the packages where they are. Those of another clone would be another code than the rules'.
+SCRIPTS = str(Path(workflow.basedir) / "scripts")
+package = find_spec("llamaduo")
+if package is None or not Path(package.origin).resolve().is_relative_to(Path(SCRIPTS).resolve()):
+    found = f"those of {Path(package.origin).parents[2]}" if package else "none"
+    sys.exit(f"error: the packages in {SCRIPTS} are not installed in this environment, {found}: run make setup there")
+
 
 # A config given with --configfile replaces this one; it is not merged into it.
 if not workflow.overwrite_configfiles:

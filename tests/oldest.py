@@ -8,7 +8,6 @@ They are installed into a temporary environment over this one; the newest that a
 import os
 import subprocess
 import sys
-import sysconfig
 import tempfile
 import venv
 from pathlib import Path
@@ -27,7 +26,8 @@ def main() -> None:
         python = Path(folder) / "bin/python"
         (packages,) = Path(folder).glob("lib/python*/site-packages")
         # What is installed there comes before what is here.
-        (packages / "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n{REPOSITORY / 'scripts'}\n")
+        here = [path for path in sys.path if path.endswith("site-packages")]
+        (packages / "here.pth").write_text("\n".join([*here, str(REPOSITORY / "scripts"), ""]))
         pinned = [f"{package}=={oldest}" for package, oldest in OLDEST.items()]
         subprocess.run([python, "-m", "pip", "install", "--quiet", "--no-deps", *pinned], check=True)
         (site := Path(folder) / "site.yaml").touch()

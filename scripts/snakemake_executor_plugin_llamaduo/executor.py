@@ -10,22 +10,18 @@ on an interruption does not end the jobs that it is just submitting.
 import asyncio
 import atexit
 import os
-import shlex
 import threading
 import time
 import uuid
 from collections.abc import AsyncIterator, Collection, Sequence
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import snakemake_executor_plugin_slurm as slurm
 from snakemake_executor_plugin_slurm.accounts import get_account, validate_account
 from snakemake_executor_plugin_slurm.job_status_query import query_job_status_sacct
 from snakemake_executor_plugin_slurm.partitions import get_default_partition, read_partition_file
-from snakemake_executor_plugin_slurm.submit_string import get_submit_command
-from snakemake_executor_plugin_slurm.utils import get_job_wildcards, get_max_array_size
-from snakemake_executor_plugin_slurm.validation import validate_slurm_extra
+from snakemake_executor_plugin_slurm.utils import get_max_array_size
 from snakemake_interface_common.exceptions import WorkflowError
 from snakemake_interface_executor_plugins.executors.base import SubmittedJobInfo
 from snakemake_interface_executor_plugins.executors.remote import RemoteExecutor
@@ -35,6 +31,7 @@ from llamaduo.cli.errors import ServiceError
 from llamaduo.cli.logs import ends_of_logs
 from llamaduo.cluster.queue import ENDED, cancel_all_named, read_jobs, read_states
 from llamaduo.cluster.submitted import Submitted, is_made, note, note_start
+from snakemake_executor_plugin_llamaduo.call import log_folder, sbatch_call
 from snakemake_executor_plugin_llamaduo.job_facts import (
     Job,
     first_output,
@@ -67,7 +64,13 @@ REFUSED: dict[Job, str] = {}
 class Executor(slurm.Executor):
     """Runs the jobs of one start of the workflow on a SLURM cluster."""
 
+    def __init__(self, workflow: Any, logger: Any) -> None:
+        # Where the main process is a job itself, the SLURM plugin forgets all variables of its own job, and this one.
+        self._found_slurm = {name: os.environ[name] for name in ("SLURM_CONF",) if name in os.environ}
+        super().__init__(workflow, logger)
+
     def __post_init__(self) -> None:
+        os.environ.update(self._found_slurm)
         settings = self.workflow.executor_settings
         self.workplace: Workplace | None = getattr(settings, "workplace", None)
         prefix = [settings.jobname_prefix] if settings.jobname_prefix else []
@@ -137,37 +140,22 @@ class Executor(slurm.Executor):
         else:
             for number, job in enumerate(jobs, start=1):
                 task = id if len(jobs) == 1 else f"{id}_{number}"
-                aux = {"slurm_logfile": self._log_folder(jobs) / f"{task}.log"}
+                aux = {"slurm_logfile": log_folder(self.slurm_logdir, jobs) / f"{task}.log"}
                 self.report_job_submission(SubmittedJobInfo(job, task, aux))
             self.logger.info(f"Submitted as SLURM job {id}: {', '.join(f'job {job.jobid}' for job in jobs)}.")
 
     def _call(self, jobs: Sequence[Job]) -> str:
-        """The call of sbatch."""
-        job, settings = jobs[0], self.workflow.executor_settings
-        validate_slurm_extra(job)
-        folder = self._log_folder(jobs)
-        folder.mkdir(parents=True, exist_ok=True)
-        wildcards = get_job_wildcards(job)
-        request = {
-            # The name of all jobs of this start, by which SLURM is asked for them.
-            "run_uuid": self.run_uuid,
-            "slurm_logfile": folder / ("%j.log" if len(jobs) == 1 else "%A_%a.log"),
-            "comment_str": f"rule_{job.name}" + (f"_wildcards_{wildcards}" if wildcards else ""),
-            "account": next(self.get_account_arg(job)),
-            "partition": self.get_partition_arg(job),
-            "workdir": self.workflow.workdir_init,
-        }
-        # Without `qos`, which is among the job's resources.
-        chosen = SimpleNamespace(
-            requeue=settings.requeue, no_requeue=settings.no_requeue, qos=None, reservation=settings.reservation
+        log_folder(self.slurm_logdir, jobs).mkdir(parents=True, exist_ok=True)
+        return sbatch_call(
+            jobs,
+            self.workflow.executor_settings,
+            self._excluded_nodes,
+            run=self.run_uuid,
+            logs=self.slurm_logdir,
+            account=next(self.get_account_arg(jobs[0])),
+            partition=self.get_partition_arg(jobs[0]),
+            workdir=self.workflow.workdir_init,
         )
-        call = get_submit_command(job, request, settings=chosen, failed_nodes=self._excluded_nodes)
-        call += gpu_option(job, settings.gpu_option)
-        return call if len(jobs) == 1 else f"{call} --array=1-{len(jobs)}"
-
-    def _log_folder(self, jobs: Sequence[Job]) -> Path:
-        wildcards = get_job_wildcards(jobs[0]) if len(jobs) == 1 else ""
-        return self.slurm_logdir / f"rule_{jobs[0].name}" / wildcards
 
     def format_job_exec(self, job: Job) -> str:
         """What runs on the node: Snakemake, told last of all what this job was given."""
@@ -318,18 +306,6 @@ class Executor(slurm.Executor):
         # Not the SLURM plugin's, which reports on what it has not done here.
         RemoteExecutor.shutdown(self)
         self.clean_old_logs()
-
-
-def gpu_option(job: Job, option: str) -> str:
-    """The option that asks for GPUs: `--gpus=a100:1`, or `--gres=gpu:a100:1`.
-
-    The SLURM plugin takes no type with a hyphen, such as nvidia_a100-sxm4-80gb.
-    """
-    count, model, own = (job.resources.get(name) for name in ("gpu", "gpu_model", "gres"))
-    if own or not (count or model):
-        return f" --gres={shlex.quote(own)}" if own else ""
-    kind = f"{model}:" if model else ""
-    return f" --gres=gpu:{kind}{count or 1}" if option == "gres" else f" --gpus={kind}{count or 1}"
 
 
 def _lane_of(jobs: Sequence[Job]) -> str:

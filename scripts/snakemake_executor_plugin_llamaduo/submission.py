@@ -62,11 +62,16 @@ class Lanes:
 
 
 def script_of(commands: Sequence[str]) -> str:
-    """The script of a job, or of an array in which every task runs its own command."""
+    """The script of a job, or of an array in which every task runs its own command.
+
+    Before SLURM kills a job it sends SIGTERM to all of its processes. If the script ended by it, so would the job, and
+    the program would have no time to save what it has.
+    """
+    begin = ["#!/bin/sh", "trap : TERM USR1"]
     if len(commands) == 1:
-        return f"#!/bin/sh\n{commands[0]}\n"
+        return "\n".join([*begin, commands[0], ""])
     cases = [f"{number}) {command} ;;" for number, command in enumerate(commands, start=1)]
-    return "\n".join(["#!/bin/sh", 'case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac", ""])
+    return "\n".join([*begin, 'case "$SLURM_ARRAY_TASK_ID" in', *cases, "esac", ""])
 
 
 def id_in(output: str) -> str | None:

@@ -5,7 +5,7 @@ import re
 
 import pytest
 from cluster import told
-from on_cluster import ADAPTER, OnCluster
+from on_cluster import ADAPTER, OTHER_ADAPTER, OnCluster
 from settings import DETECTED_TYPE
 
 BEYOND: dict[str, tuple[dict[str, str | int], str]] = {
@@ -112,3 +112,14 @@ def test_a_type_of_gpu_with_a_hyphen_is_asked_for(fresh: OnCluster) -> None:
     (training,) = fresh.jobs("finetune")
     assert (training.state, training.partition) == ("COMPLETED", "sxm")
     assert f"TresPerJob=gres:gpu:{DETECTED_TYPE}:1" in told("scontrol", "show", "job", training.id)
+
+
+def test_a_site_may_take_gpus_by_gres_only_and_no_arrays(fresh: OnCluster) -> None:
+    fresh.site(gpu_option="gres", array_limit=1)
+
+    fresh.run(ADAPTER, OTHER_ADAPTER)
+
+    trainings = fresh.jobs("finetune")
+    assert [job.state for job in trainings] == ["COMPLETED"] * 2
+    assert not any("_" in job.id for job in trainings)
+    assert all("gres:gpu:a100:1" in told("scontrol", "show", "job", job.id) for job in trainings)

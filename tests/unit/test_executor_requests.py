@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llamaduo.cluster.queue import ClusterJob
-from snakemake_executor_plugin_llamaduo.executor import gpu_option
+from snakemake_executor_plugin_llamaduo.call import gpu_option
 from snakemake_executor_plugin_llamaduo.job_facts import known_on_node, request_of
 from snakemake_executor_plugin_llamaduo.waiting import why_it_never_starts
 

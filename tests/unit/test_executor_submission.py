@@ -1,6 +1,8 @@
 """sbatch is asked again for what may pass. It is played by shell scripts here; tests/slurm has a real cluster."""
 
+import os
 import shutil
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -140,6 +142,25 @@ def test_a_task_of_an_array_runs_its_own_command_only(programs: Path) -> None:
         ["sh", programs / "script"], env={"SLURM_ARRAY_TASK_ID": "2"}, capture_output=True, text=True, check=True
     )
     assert ran.stdout == 'second "one"\n'
+
+
+def test_a_job_is_not_over_before_its_program_has_saved(tmp_path: Path) -> None:
+    """SLURM sends SIGTERM to all processes of a job, and kills them when its script ends."""
+    program = tmp_path / "program"
+    program.write_text(
+        "#!/bin/sh\ntrap 'sleep 0.5; touch saved; exit 75' TERM\ntouch begun\nwhile :; do sleep 0.1; done\n"
+    )
+    program.chmod(0o755)
+    (tmp_path / "script").write_text(script_of([str(program)]))
+
+    with subprocess.Popen(["sh", "script"], cwd=tmp_path, start_new_session=True) as job:
+        while not (tmp_path / "begun").exists():
+            assert job.poll() is None
+        os.killpg(job.pid, signal.SIGTERM)
+        status = job.wait(timeout=60)
+
+    assert (tmp_path / "saved").exists()
+    assert status == 75
 
 
 def test_waiting_ends_when_the_workflow_does(programs: Path) -> None:

@@ -153,6 +153,18 @@ def test_quality_of_service_and_features_are_asked_for_where_the_site_names_them
     assert "qos=" not in plain
 
 
+def test_requests_on_the_command_line_leave_the_rest_of_the_sites_values(fresh: Workspace) -> None:
+    show_requests(fresh)
+    own = ("--default-resources", "disk_mb=7", "--set-resources", "finetune:mem_mb=5000")
+
+    status, output = dry_run(fresh, *own, shown=())
+
+    assert status == 0, output
+    training, coverage = (resources_of(step, output) for step in STEPS)
+    assert all(asked in training for asked in ("slurm_partition=gpu", "gpu_model=a100", "mem_mb=5000"))
+    assert all(asked in coverage for asked in ("slurm_partition=cpu", "disk_mb=7"))
+
+
 def show_requests(workspace: Workspace) -> None:
     """Have a dry-run print what jobs ask for, which it does where a rule has no message of its own."""
     for file in ("training", "coverage"):
