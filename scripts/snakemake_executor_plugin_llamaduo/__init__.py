@@ -6,11 +6,19 @@ for a queue that is full, for an answer. Snakemake finds this package by its nam
 
 import sys
 
+from llamaduo.cli.errors import InputError
+from llamaduo.config.sources import refuse_unreadable
 from snakemake_executor_plugin_llamaduo import versions
 
 # Before what needs them is imported: that would end in a traceback.
 if refusal := versions.refusal():
     sys.exit(refusal)
+
+# Snakemake reads --configfile before the Snakefile, and names neither file nor line of what it cannot read.
+try:
+    refuse_unreadable(sys.argv[1:])
+except InputError as error:
+    sys.exit(f"error: {error}")
 
 from snakemake_interface_executor_plugins.settings import CommonSettings
 

@@ -97,7 +97,7 @@ class RougeByLcs:
     """An index of texts, as numbers of their tokens, that compares a text with all."""
 
     def __init__(self, threshold):
-        self.threshold, self.texts, self.batch = threshold, [], None
+        self.threshold, self.texts, self.batch = threshold, [], []
 
     def look_at(self, batch):
         self.batch = batch

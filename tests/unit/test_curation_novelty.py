@@ -69,7 +69,7 @@ def test_tokens_are_those_of_rouge_score(texts, stemmer):
 @given(st.lists(st.lists(st.text(max_size=30), max_size=6), max_size=3), st.booleans())
 def test_numbers_are_given_in_the_order_in_which_tokens_are_first_met(batches, stemmer):
     tokens, stem = RougeTokens(stemmer, 50), rouge_tokens._stem() if stemmer else str
-    met = {}
+    met: dict[str, int] = {}
     for texts in [*batches, list(chain.from_iterable(batches))]:
         found = tokens(texts)
         rows = [tokens._split(text).decode("utf-8", "surrogatepass").split(" ") for text in texts]

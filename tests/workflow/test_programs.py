@@ -239,7 +239,7 @@ def test_the_whole_chain_by_hand(tmp_path: Path, models: dict[str, Path]) -> Non
     graded = config.judging.metrics
     assert all(len(row["similarity_grades"]) == 2 for row in read_rows(grades, grades_schema(graded)))
 
-    step("metrics.py", grades=[grades], settings=values["metrics"], metrics=graded, output=metrics)
+    step("metrics.py", grades=[grades], settings={}, metrics=graded, output=metrics)
     assert {row["statistic"] for row in read_rows(metrics, METRICS)} == {"mean", "coverage"}
 
     names = {"task": "animals", "generator": "writer", "model": "llama"}
