@@ -68,9 +68,9 @@ AWAITED = Awaited(workflow, CONFIG, RESULTS)
 
 # What most rules use, by short names.
 step, memory = PARAMS.step, RESOURCES.memory
-# A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight, or saves.
-TRAP = "trap : TERM INT USR1; "
-LOG, TRAPPED_LOG = " 2>&1 | tee {log}", " 2>&1 | (trap '' TERM INT USR1; exec tee {log})"
+LOG = " 2>&1 | tee {log}"
+# A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
+TRAP, TRAPPED_LOG = "trap : TERM INT; ", " 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 for slot, places in RESOURCES.limits().items():
     workflow.global_resources.setdefault(slot, Resource(slot, places))

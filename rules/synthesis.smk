@@ -1,3 +1,8 @@
+def shell_range(chunks):
+    """All chunks of a pool, as the shell's {0..9} spells them."""
+    return f"{Path(chunks[0]).parent}/chunk-{{0..{len(chunks) - 1}}}.parquet"
+
+
 rule synthesize:
     input:
         train=RESULTS.split("{task}", "train"),
@@ -50,11 +55,13 @@ checkpoint curate:
         runtime=RESOURCES.more_each_time(REQUESTS.minutes_of_curation),
     params:
         **step("curate"),
+        # The shell makes the names of all chunks of it: one command line for any number of them.
+        chunks=lambda wildcards, input, resources: shell_range(input.chunks),
+        folder=lambda wildcards, output, resources: Path(output.pool).parent,
     message:
         "Curate {wildcards.chunks} chunks: {wildcards.task} by {wildcards.generator}"
     shell:
-        "{params.command} --input {input.chunks} --train {input.train} --test {input.test} --output {output.pool} "
-        "--rejected {output.rejected} --funnel {output.funnel} --diversity {output.diversity} "
+        "{params.command} --input {params.chunks} --train {input.train} --test {input.test} --folder {params.folder} "
         "--threads {threads}" + LOG
 
 

@@ -30,7 +30,8 @@ rule finetune:
         "Fine-tune {wildcards.model} on {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
         # It has as many processes as GPUs, of which a profile may give another number than the config.
-        TRAP + "{params.command} --dataset {input.dataset} {params.warm_start} "
+        # A signal to the whole job must reach the program alone, and leave it time for a checkpoint.
+        "trap : TERM USR1; {params.command} --dataset {input.dataset} {params.warm_start} "
         "--settings.hardware.processes {resources.gpu} --adapter {output.adapter} --training {output.training} "
         "--time-limit {resources.runtime} --attempt {resources.attempt} "
-        "2>&1 | (trap '' TERM INT USR1; exec tee {params.tee} {log})"
+        "2>&1 | (trap '' TERM USR1; exec tee {params.tee} {log})"

@@ -10,7 +10,8 @@ from llamaduo.config.curation import FILTERS, CurationSettings, FilterName
 def main(
     *,
     input: list[Path],
-    output: Path,
+    output: Path | None = None,
+    folder: Path | None = None,
     rejected: Path | None = None,
     funnel: Path | None = None,
     diversity: Path | None = None,
@@ -29,6 +30,8 @@ def main(
         input: Parquet or JSON lines with the columns instruction and response, or messages; several files in the
             order in which they were generated.
         output: The rows kept; .parquet, or .jsonl.
+        folder: In place of output, rejected, funnel and diversity: the folder for pool.parquet, rejected.parquet,
+            funnel.json and diversity.json.
         rejected: The other rows, with reason, matched_id and score; .parquet, or .jsonl.
         funnel: How many rows each stage left and each reason took, as JSON.
         diversity: How varied the kept rows are, and what each input file added, as JSON.
@@ -53,6 +56,11 @@ def main(
     if threads is not None and threads < 1:
         raise InputError(f"threads: {threads} is not 1 or more")
     names = settings.filters if filters is None else _filter_names(filters)
+    if folder is not None:
+        output, rejected = folder / "pool.parquet", folder / "rejected.parquet"
+        funnel, diversity = folder / "funnel.json", folder / "diversity.json"
+    if output is None:
+        raise InputError("--output or --folder is needed: where the rows kept go")
     for path in filter(None, (output, rejected)):
         check_format(path)
     curated = curate_files(input, train, test, pool, settings, names, state, threads)

@@ -33,11 +33,12 @@ while [ $# -gt 0 ]; do
     --chunks) chunks=$2 ;;
     --volume) volume=$2 ;;
     --last) last=$2 ;;
-    --training|--rejected|--verification|--diversity) : > "$2" ;;
+    --training|--verification) : > "$2" ;;
+    --folder) for file in pool.parquet rejected.parquet diversity.json; do : > "$2/$file"; done
+      echo '{"accepted": 1000000}' > "$2/funnel.json" ;;
     --asking.step) : > "results/costs/$2.parquet" ;;
     --adapter) [ $program = finetune.py ] && mkdir -p "$2" ;;
     --train|--test) [ $program = coverage.py ] && : > "$2" ;;
-    --funnel) [ $program = curate.py ] && echo '{"accepted": 1000000}' > "$2" ;;
     --output) output=$2 ;;
   esac
   shift

@@ -16,5 +16,5 @@ def test_the_stub_makes_every_output_that_a_rule_names() -> None:
     rules = [path.read_text() for path in (ROOT / "rules").glob("*.smk") if path.name != "batches.smk"]
     named = {option for text in rules for option in OUTPUT.findall(text)}
 
-    assert {"output", "adapter", "funnel"} <= named
+    assert {"output", "adapter", "verification"} <= named
     assert [option for option in sorted(named) if f"--{option}" not in STUB] == []

@@ -1,6 +1,7 @@
 """The plan for the paper's grid, made without network, keys or GPU, against formulas written down independently."""
 
 import re
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from workspace import REPOSITORY, Workspace, jobs_in, new_workspace
 GENERATORS = {"summarization": 3, "classification": 1, "coding": 1, "closed_qa": 1}
 VOLUMES = {"summarization": 9, "classification": 8, "coding": 8, "closed_qa": 8}
 MODELS, JUDGES = 4, 3
+SHELL_COMMAND, CLONE = "Shell command: ", "/srv/llamaduo"
 
 
 def chunks_for(volume: int, pairs_per_call: int = 10, smallest: int = 20, growth: float = 0.1) -> int:
@@ -85,3 +87,15 @@ def test_every_rule_has_what_a_cluster_and_a_reader_need() -> None:
             for directive in ("log:", "benchmark:", "threads:", "resources:", "message:", "conda:", "fingerprint("):
                 exempt = name in always_run and directive in without_need
                 assert exempt or directive in block, f"{file.name}: {name}: {directive}"
+
+
+def test_no_job_of_the_demo_has_a_long_command_line(fresh: Workspace) -> None:
+    """Settings are in files, and a pool's chunks are one word for the shell: as in a clone at /srv/llamaduo."""
+    (fresh.folder / "config.yaml").write_text((REPOSITORY / "config" / "demo.yaml").read_text())
+    done = fresh.snakemake("--dry-run", "--printshellcmds", "--profile", "profiles/demo", "--", "sweep")
+    printed = [line for line in (done.stdout + done.stderr).splitlines() if line.startswith(SHELL_COMMAND)]
+    places = {sys.executable: f"{CLONE}/.venv/bin/python", str(fresh.folder): CLONE}
+    lengths = [len(re.sub("|".join(places), lambda found: places[found.group()], line)) for line in printed]
+
+    assert len(lengths) > 50, done.stdout + done.stderr
+    assert max(lengths) - len(SHELL_COMMAND) <= 600

@@ -138,7 +138,7 @@ class Results:
 
     def settings(self, kind: str, names: tuple[str, ...] = ()) -> Path:
         """The settings of the steps of a kind, those about the same `names`."""
-        return self.notes.joinpath("steps", kind, *names).with_name(f"{(kind, *names)[-1]}.json")
+        return self.notes.joinpath(kind, *names).with_name(f"{(kind, *names)[-1]}.json")
 
     def log(self, path: str) -> Path:
         """A job's log."""
