@@ -10,6 +10,7 @@ on an interruption does not end the jobs that it is just submitting.
 import asyncio
 import atexit
 import os
+import shlex
 import threading
 import time
 import uuid
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import snakemake_executor_plugin_slurm as slurm
-from snakemake_executor_plugin_slurm.accounts import get_account, validate_account
+from snakemake_executor_plugin_slurm.accounts import validate_account
 from snakemake_executor_plugin_slurm.job_status_query import query_job_status_sacct
 from snakemake_executor_plugin_slurm.partitions import get_default_partition, read_partition_file
 from snakemake_executor_plugin_slurm.utils import get_max_array_size
@@ -170,18 +171,21 @@ class Executor(slurm.Executor):
         return "--executor local"
 
     def get_account_arg(self, job: Job) -> Any:
-        """The option for the account. Its check may be out of order: SLURM itself refuses a wrong one."""
-        given = job.resources.get("slurm_account")
-        if given not in self._accounts:
-            account = str(given) if given else get_account(self.logger)
+        """The option for the account; without one SLURM takes the user's default.
+
+        The check of an account may be out of order: SLURM itself refuses a wrong one.
+        """
+        account = job.resources.get("slurm_account")
+        if account not in self._accounts:
             try:
-                account = account and (validate_account(account, self.logger) or account)
+                name = account and (validate_account(str(account), self.logger) or account)
             except (OSError, WorkflowError) as error:
                 if "appears to be invalid" in str(error):
                     raise
                 self.logger.warning(f"the account {account} is not checked: {error}")
-            self._accounts[given] = f" --account={account}" if account else ""
-        yield self._accounts[given]
+                name = account
+            self._accounts[account] = f" --account={shlex.quote(str(name))}" if name else ""
+        yield self._accounts[account]
 
     def get_partition_arg(self, job: Job) -> str:
         """The option for the partition. The cluster's default is asked for until there is an answer."""

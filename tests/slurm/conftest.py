@@ -18,7 +18,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from cluster import Cluster
 from on_cluster import ADAPTER, OnCluster, use_site
 from tiny_models import build_tiny_model
-from workspace import Workspace, micro_config, new_workspace, pairs
+from workspace import Workspace, clean_environment, micro_config, new_workspace, pairs
 
 # Enough steps for something to happen to a training, and a checkpoint after each.
 TRAINING_STEPS = 40
@@ -69,7 +69,7 @@ def demo_to_run(tmp_path_factory: pytest.TempPathFactory) -> Workspace:
     """The demo, with its models and its dataset built and nothing computed."""
     workspace = new_workspace(tmp_path_factory.mktemp("demo") / "workspace")
     build = [sys.executable, "scripts/build_demo.py"]
-    subprocess.run(build, cwd=workspace.folder, check=True, capture_output=True, env=workspace.environment)
+    subprocess.run(build, cwd=workspace.folder, check=True, capture_output=True, env=clean_environment())
     shutil.copy(workspace.folder / "config/demo.yaml", workspace.folder / "config.yaml")
     return workspace
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import psutil
 from cluster import Cluster, told
-from workspace import Workspace
+from workspace import Workspace, clean_environment
 
 from llamaduo.cluster import submitted
 from llamaduo.cluster.submitted import Submitted
@@ -67,7 +67,7 @@ class OnCluster:
 
     @property
     def environment(self) -> dict[str, str]:
-        return self.workspace.environment | {"LLAMADUO_SITE": str(self.folder / "site.yaml")}
+        return clean_environment() | {"LLAMADUO_SITE": str(self.folder / "site.yaml")}
 
     def run(self, *arguments: str, status: int = 0, patience: float = PATIENCE_SECONDS) -> str:
         """The workflow to its end, through SLURM. Returns what it printed."""

@@ -132,7 +132,7 @@ def test_later_starts_use_the_cache_that_was_filled(served: Hub, tmp_path: Path)
     command += ["--snakefile", SCRIPTS.parent / "Snakefile"]
     command += ["--directory", tmp_path, "--configfile", chosen, "--cores", "1"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("HF_")}
-    environment |= {"HF_ENDPOINT": NOWHERE, "HOME": str(tmp_path / "home")}
+    environment |= {"HF_ENDPOINT": NOWHERE, "HOME": str(tmp_path / "home"), "PYTHONPATH": str(SCRIPTS)}
     started = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=300)
 
     assert started.returncode == 0, started.stderr

@@ -27,11 +27,6 @@ class Workspace:
     """What runs the programs."""
 
     @property
-    def environment(self) -> dict[str, str]:
-        """This process's, with the workspace's own copy of the packages, which are installed from elsewhere."""
-        return clean_environment() | {"PYTHONPATH": str(self.folder / "scripts")}
-
-    @property
     def config(self) -> dict[str, Any]:
         return yaml.safe_load((self.folder / "config.yaml").read_text())
 
@@ -63,7 +58,7 @@ class Workspace:
         return subprocess.run(
             command,
             cwd=self.folder,
-            env=self.environment | dict(environment or {}),
+            env=clean_environment() | dict(environment or {}),
             capture_output=True,
             text=True,
             timeout=timeout,
@@ -104,10 +99,17 @@ def jobs_in(output: str) -> dict[str, int]:
 
 
 def clean_environment() -> dict[str, str]:
-    """This environment without keys, without network for the Hub, with one thread per process and these packages."""
+    """This environment without keys, without network for the Hub, and with one thread per process.
+
+    A process takes the packages of the folder that it is started in: a workspace has a copy of its own.
+    """
     kept = {name: value for name, value in os.environ.items() if not name.endswith(("_API_KEY", "_TOKEN"))}
-    packages = {"PYTHONPATH": str(REPOSITORY / "scripts")}
-    return kept | packages | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    return kept | {
+        "PYTHONPATH": "scripts",
+        "HF_HUB_OFFLINE": "1",
+        "OMP_NUM_THREADS": "1",
+        "TOKENIZERS_PARALLELISM": "false",
+    }
 
 
 def new_workspace(folder: Path) -> Workspace:
