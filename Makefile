@@ -36,6 +36,11 @@ $(READY): $(LISTS) $(ASKED) pyproject.toml
 	if $(BIN)/pip check | grep -q '^torch '; then $(INSTALL) requirements-cuda.txt; fi
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
+	@# Curation's loops are compiled here, once, and not in the first step that needs them.
+	@printf '{"instruction": "Name the capital of %s in one word.", "response": "It is %s."}\n' \
+	  France Paris Spain Madrid Italy Rome > $(VENV)/pairs.jsonl
+	@$(BIN)/python scripts/curate.py --input $(VENV)/pairs.jsonl --train $(VENV)/pairs.jsonl --test $(VENV)/pairs.jsonl \
+	  --output $(VENV)/kept.jsonl > /dev/null
 	touch $@
 
 # Liger's kernels, for training on NVIDIA GPUs.
