@@ -77,4 +77,4 @@ rule await_batches:
         "Wait for the batches of {wildcards.service}: {wildcards.step}"
     shell:
         "{params.command} --service-name {wildcards.service} --step {wildcards.step}/{wildcards.service} "
-        "--submitted {input.submitted} --answered {output.answered}" + LOG
+        "--submitted {input.submitted} --answered {output.answered} 2>&1 | tee {log}"

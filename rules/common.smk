@@ -22,7 +22,7 @@ from llamaduo.workflow.fingerprint import fingerprint
 from llamaduo.workflow.layout import BATCHES_PATTERN, SUBJECT_PATTERN, Results, State
 from llamaduo.workflow.layout import baseline_step, judging_step, synthesis_step
 from llamaduo.workflow.loop import Loop
-from llamaduo.workflow.params import Params, asking
+from llamaduo.workflow.params import Params, asking, chunk_range
 from llamaduo.workflow.plan import Charges
 from llamaduo.workflow.preflight import check_folder
 from llamaduo.workflow.resources import SMALL, TABLES, TEXTS, Requests
@@ -68,9 +68,6 @@ AWAITED = Awaited(workflow, CONFIG, RESULTS)
 
 # What most rules use, by short names.
 step, memory = PARAMS.step, RESOURCES.memory
-LOG = " 2>&1 | tee {log}"
-# A signal to the whole job, or Ctrl-C, must reach the program alone: it awaits the calls in flight.
-TRAP, TRAPPED_LOG = "trap : TERM INT; ", " 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 for slot, places in RESOURCES.limits().items():
     workflow.global_resources.setdefault(slot, Resource(slot, places))
@@ -123,3 +120,45 @@ def identity_of(name):
 def identity_of_model(wildcards):
     """What decides a model's weights, tokenizer and chat format, by digests of its files."""
     return identity_of(wildcards.model)
+
+
+# What single rules need
+
+
+def options_of_evidence(wildcards, input, resources):
+    """What a decision rests on: metrics, or the reason why the volume could not be reached. The inputs are compared."""
+    if not input.get("metrics"):
+        return f"--pool-shortfall {input.pool}"
+    return f"--metrics {input.metrics}" + (f" --service-metrics {input.service}" if input.service else "")
+
+
+def options_of_cycle(wildcards):
+    """The cycle's number among the task's, and whether it is the last."""
+    names = wildcards.task, wildcards.volume
+    try:
+        return f"--cycle {LOOP.cycle_number(*names)} --last {str(LOOP.is_last_cycle(*names)).lower()}"
+    except InputError as error:
+        raise WorkflowError(f"{CONFIG_NAME}: {error}") from None
+
+
+def artifacts_of_converged_cycle(wildcards):
+    """The adapter of the cycle in which a run converged, and the metrics it converged with."""
+    cycle = given(LOOP.converged_cycle, wildcards, read=read_decision)
+    return {"adapter": cycle / "adapter", "metrics": cycle / "metrics.parquet"}
+
+
+def command_of_deployment(wildcards, input, resources):
+    """A card tells the settings of the cycle that converged.
+
+    A job of its own looks at its params before it has looked at the decisions that its inputs rest on, and then again.
+    """
+    if "adapter" not in input.keys():
+        return ""
+    volume = Path(input.adapter).parent.name.removeprefix("volume-")
+    names = wildcards.task, wildcards.generator, wildcards.model, volume
+    return PARAMS.with_settings("deploy_model", names)
+
+
+def environment_of_engine(wildcards):
+    """The conda environment of the inference engine: vLLM needs another PyTorch than the rest."""
+    return CONDA_VLLM if given(PARAMS.steps.engine, wildcards) == "vllm" else CONDA

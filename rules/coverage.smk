@@ -18,4 +18,4 @@ rule read_coverage:
     message:
         "Read the coverage dataset of the task {wildcards.task}"
     shell:
-        "{params.command} --train {output.train} --test {output.test}" + LOG
+        "{params.command} --train {output.train} --test {output.test} 2>&1 | tee {log}"

@@ -1,19 +1,3 @@
-def options_of_evidence(wildcards, input):
-    """What a decision rests on: metrics, or the reason why the volume could not be reached."""
-    if not input.get("metrics"):
-        return f"--pool-shortfall {input.pool}"
-    return f"--metrics {input.metrics}" + (f" --service-metrics {input.service}" if input.service else "")
-
-
-def options_of_cycle(wildcards):
-    """The cycle's number among the task's, and whether it is the last."""
-    names = wildcards.task, wildcards.volume
-    try:
-        return f"--cycle {LOOP.cycle_number(*names)} --last {str(LOOP.is_last_cycle(*names)).lower()}"
-    except InputError as error:
-        raise WorkflowError(f"{CONFIG_NAME}: {error}") from None
-
-
 # One per cycle of a run. Only input functions read it: as an input of the next training it would start that again after
 # every new judging, although the verdict is the same.
 checkpoint decide:
@@ -40,7 +24,7 @@ checkpoint decide:
         "Decide: {wildcards.task} by {wildcards.generator} with {wildcards.model}, volume {wildcards.volume}"
     shell:
         "{params.command} {params.evidence} --task {wildcards.task} --generator {wildcards.generator} "
-        "--model {wildcards.model} --volume {wildcards.volume} {params.cycle} --output {output.decision}" + LOG
+        "--model {wildcards.model} --volume {wildcards.volume} {params.cycle} --output {output.decision} 2>&1 | tee {log}"
 
 
 rule assess:
@@ -67,7 +51,7 @@ rule assess:
         "Decide on {wildcards.model}, tuned elsewhere: {wildcards.task}"
     shell:
         "{params.command} {params.evidence} --task {wildcards.task} --generator {params.generator} "
-        "--model {wildcards.model} --last true --output {output.decision}" + LOG
+        "--model {wildcards.model} --last true --output {output.decision} 2>&1 | tee {log}"
 
 
 # Closes one run. Its input functions follow that run only, so that runs proceed side by side.
@@ -94,4 +78,4 @@ rule close_run:
         "Close the run: {wildcards.task} by {wildcards.generator} with {wildcards.model}"
     shell:
         "{params.command} --decisions {input.decisions} --generator {wildcards.generator} "
-        "--output {output.verdict}" + LOG
+        "--output {output.verdict} 2>&1 | tee {log}"

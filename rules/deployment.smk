@@ -1,21 +1,3 @@
-def artifacts_of_converged_cycle(wildcards):
-    """The adapter of the cycle in which a run converged, and the metrics it converged with."""
-    cycle = given(LOOP.converged_cycle, wildcards, read=read_decision)
-    return {"adapter": cycle / "adapter", "metrics": cycle / "metrics.parquet"}
-
-
-def command_of_deployment(wildcards, input, resources):
-    """A card tells the settings of the cycle that converged.
-
-    A job of its own looks at its params before it has looked at the decisions that its inputs rest on, and then again.
-    """
-    if "adapter" not in input.keys():
-        return ""
-    volume = Path(input.adapter).parent.name.removeprefix("volume-")
-    names = wildcards.task, wildcards.generator, wildcards.model, volume
-    return PARAMS.with_settings("deploy_model", names)
-
-
 rule deploy_model:
     input:
         unpack(artifacts_of_converged_cycle),
@@ -42,4 +24,4 @@ rule deploy_model:
         "Deploy {wildcards.model}: {wildcards.task} by {wildcards.generator}"
     shell:
         "{params.command} --adapter {input.adapter} --decisions {input.decisions} --metrics {input.metrics} "
-        "--train {input.train} --test {input.test} --output {output.folder} --verification {output.verification}" + LOG
+        "--train {input.train} --test {input.test} --output {output.folder} --verification {output.verification} 2>&1 | tee {log}"

@@ -1,8 +1,3 @@
-def environment_of_engine(wildcards):
-    """The conda environment of the inference engine: vLLM needs another PyTorch than the rest."""
-    return CONDA_VLLM if given(PARAMS.steps.engine, wildcards) == "vllm" else CONDA
-
-
 rule respond:
     input:
         prompts=RESULTS.split("{task}", "test"),
@@ -28,7 +23,7 @@ rule respond:
         "Respond with {wildcards.model}: {wildcards.task} by {wildcards.generator}, volume {wildcards.volume}"
     shell:
         "{params.command} --prompts {input.prompts} --model-name {wildcards.model} {params.adapter} "
-        "--output {output.responses}" + LOG
+        "--output {output.responses} 2>&1 | tee {log}"
 
 
 use rule respond as respond_untuned with:
@@ -69,5 +64,5 @@ rule respond_service:
     message:
         "Ask {wildcards.service} for its own responses: {wildcards.task}"
     shell:
-        TRAP + "{params.command} --prompts {input.prompts} --service-name {wildcards.service} "
-        "--output {output[0]} {params.asking}" + TRAPPED_LOG
+        "trap : TERM INT; {params.command} --prompts {input.prompts} --service-name {wildcards.service} "
+        "{params.asking} 2>&1 | (trap '' TERM INT; exec tee {log})"

@@ -23,8 +23,8 @@ rule judge:
     message:
         "Grade by {wildcards.judge}: {wildcards.subject}"
     shell:
-        TRAP + "{params.command} --responses {input.responses} --judge {wildcards.judge} --output {output[0]} "
-        "{params.asking}" + TRAPPED_LOG
+        "trap : TERM INT; {params.command} --responses {input.responses} --judge {wildcards.judge} "
+        "{params.asking} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 rule compute_metrics:
@@ -47,4 +47,4 @@ rule compute_metrics:
     message:
         "Compute V and C with their intervals: {wildcards.subject}"
     shell:
-        "{params.command} --grades {input.grades} --output {output.metrics}" + LOG
+        "{params.command} --grades {input.grades} --output {output.metrics} 2>&1 | tee {log}"

@@ -19,7 +19,7 @@ rule estimate:
     message:
         "Estimate calls, dollars, GPU hours and disk: {params.report}"
     shell:
-        "{params.command} --output {params.report}" + LOG
+        "{params.command} --output {params.report} 2>&1 | tee {log}"
 
 
 rule pilot:
@@ -40,4 +40,4 @@ rule pilot:
     message:
         "Ask every generator for 50 pairs and every judge for 20 grades"
     shell:
-        TRAP + "{params.command}" + TRAPPED_LOG
+        "trap : TERM INT; {params.command} 2>&1 | (trap '' TERM INT; exec tee {log})"

@@ -15,4 +15,4 @@ rule prefetch:
     message:
         "Fetch what the config needs from the Hugging Face Hub"
     shell:
-        "HF_HUB_OFFLINE=0 {params.command} --record {params.record}" + LOG
+        "HF_HUB_OFFLINE=0 {params.command} --record {params.record} 2>&1 | tee {log}"

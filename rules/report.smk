@@ -20,7 +20,7 @@ rule report:
     message:
         "Render what exists: {params.report}"
     shell:
-        "{params.command} --output {params.report}" + LOG
+        "{params.command} --output {params.report} 2>&1 | tee {log}"
 
 
 # Always runs when asked for as well. It asks nothing of the main process that may be running, nor is in its way.
@@ -39,7 +39,7 @@ rule status:
     message:
         "Show the grid of runs as it stands"
     shell:
-        "{params.command}" + LOG
+        "{params.command} 2>&1 | tee {log}"
 
 
 rule write_report:
@@ -66,7 +66,7 @@ rule write_report:
     message:
         "Write the report: {output.report}"
     shell:
-        "{params.command} --output {output.report}" + LOG
+        "{params.command} --output {output.report} 2>&1 | tee {log}"
 
 
 use rule write_report as write_sweep_report with:

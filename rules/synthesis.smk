@@ -1,8 +1,3 @@
-def shell_range(chunks):
-    """All chunks of a pool, as the shell's {0..9} spells them."""
-    return f"{Path(chunks[0]).parent}/chunk-{{0..{len(chunks) - 1}}}.parquet"
-
-
 rule synthesize:
     input:
         train=RESULTS.split("{task}", "train"),
@@ -28,8 +23,8 @@ rule synthesize:
     message:
         "Write synthetic pairs: {wildcards.task} by {wildcards.generator}, chunk {wildcards.chunk}"
     shell:
-        TRAP + "{params.command} --train {input.train} --task {wildcards.task} --generator {wildcards.generator} "
-        "--chunk {wildcards.chunk} --output {output[0]} {params.asking}" + TRAPPED_LOG
+        "trap : TERM INT; {params.command} --train {input.train} --task {wildcards.task} --generator {wildcards.generator} "
+        "--chunk {wildcards.chunk} {params.asking} 2>&1 | (trap '' TERM INT; exec tee {log})"
 
 
 # How many chunks a volume needs follows from the yields, so the workflow is planned anew after each pool.
@@ -56,13 +51,13 @@ checkpoint curate:
     params:
         **step("curate"),
         # The shell makes the names of all chunks of it: one command line for any number of them.
-        chunks=lambda wildcards, input, resources: shell_range(input.chunks),
+        chunks=lambda wildcards, input, resources: chunk_range(input.chunks),
         folder=lambda wildcards, output, resources: Path(output.pool).parent,
     message:
         "Curate {wildcards.chunks} chunks: {wildcards.task} by {wildcards.generator}"
     shell:
         "{params.command} --input {params.chunks} --train {input.train} --test {input.test} --folder {params.folder} "
-        "--threads {threads}" + LOG
+        "--threads {threads} 2>&1 | tee {log}"
 
 
 checkpoint measure_pool:
@@ -87,7 +82,7 @@ checkpoint measure_pool:
         "Measure whether the pool holds volume {wildcards.volume}: {wildcards.task} by {wildcards.generator}"
     shell:
         "{params.command} --funnel {input.funnel} --volume {wildcards.volume} --chunks {params.chunks} "
-        "--output {output.measured}" + LOG
+        "--output {output.measured} 2>&1 | tee {log}"
 
 
 rule build_dataset:
@@ -113,4 +108,4 @@ rule build_dataset:
         "Build the dataset of volume {wildcards.volume}: {wildcards.task} by {wildcards.generator}"
     shell:
         "{params.command} --train {input.train} {params.pool} --volume {wildcards.volume} "
-        "--output {output.dataset}" + LOG
+        "--output {output.dataset} 2>&1 | tee {log}"

@@ -5,8 +5,9 @@ file of settings changes no result.
 """
 
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from llamaduo.workflow.fingerprint import OTHER_ENGINES, fingerprint
@@ -59,10 +60,15 @@ class Params:
 
 
 def asking(name_of: Callable[..., str]) -> Callable[..., str]:
-    """The name of a step among those that ask services; a job that submits batches says that it does only that."""
+    """A step's output, and its name among those that ask services; one that only submits batches says so."""
 
     def options(wildcards: Wildcards, output: Any, resources: Any) -> str:
         submits = " --asking.submit true" if output[0].endswith(SUBMITTED) else ""
-        return f"--asking.step {given(name_of, wildcards)}{submits}"
+        return f"--output {output[0]} --asking.step {given(name_of, wildcards)}{submits}"
 
     return options
+
+
+def chunk_range(chunks: Sequence[str]) -> str:
+    """All chunks of a pool as one word, which the shell takes apart: chunk-{0..9}.parquet."""
+    return f"{Path(chunks[0]).parent}/chunk-{{0..{len(chunks) - 1}}}.parquet"
