@@ -33,6 +33,9 @@ class Records:
         workflow = self._workflow
         if not workflow.touch:
             workflow.dag.forcefiles |= set(map(str, self._loop.removed_deployments()))
+            # Snakemake looks for what was interrupted in its first plan only, without what decisions bring into it.
+            made = map(str, self._loop.results.artifacts())
+            workflow.dag.forcefiles |= workflow.persistence._filter_incomplete_keys(made)
         for output in self._mirror.outputs():
             record = workflow.persistence.metadata(IOFile(output))
             if lost := self._mirror.lost(output, None if record is None else record.endtime or 0):

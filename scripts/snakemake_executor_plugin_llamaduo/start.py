@@ -55,7 +55,7 @@ def look_without_lock(workflow: Any) -> None:
     when the lock cannot be changed any more.
     """
     if workflow.execution_settings.lock:
-        again = [sys.executable, "-m", "snakemake", *sys.argv[1:], "--nolock"]
+        again = [sys.executable, "-m", "snakemake", "--nolock", *sys.argv[1:]]
         os.execv(sys.executable, again)  # noqa: S606 - the same command
 
 

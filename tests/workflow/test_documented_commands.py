@@ -95,6 +95,7 @@ def test_a_documented_command_runs(command: str, clone: Path, address: str, tmp_
         "HF_HOME": str(clone / "huggingface"),
         "HF_HUB_DISABLE_XET": "1",
         "LLAMADUO_SITE": str(clone / "site.yaml"),
+        "PYTHONPATH": str(clone / "scripts"),
     }
     elsewhere = "/path/to/" in command
     if elsewhere:

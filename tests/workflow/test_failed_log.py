@@ -19,7 +19,7 @@ def test_a_failed_steps_log_is_shown_by_its_last_lines(fresh: Workspace) -> None
 
 
 def test_a_program_that_does_not_take_its_options_is_not_called_again(fresh: Workspace) -> None:
-    fresh.edit("rules/coverage.smk", "{params.program}", "{params.program} --no-such-option 1")
+    fresh.edit("rules/coverage.smk", "{params.command}", "{params.command} --no-such-option 1")
 
     done = fresh.snakemake("--profile", "profiles/demo", "--cores", "1", "--retries", "2", "coverage")
 

@@ -140,6 +140,13 @@ class Results:
         """The settings of the steps of a kind, those about the same `names`."""
         return self.notes.joinpath(kind, *names).with_name(f"{(kind, *names)[-1]}.json")
 
+    def artifacts(self) -> Iterator[Path]:
+        """All files and folders that are there, but those about the starts of the workflow."""
+        beside = {self.notes, self.logs, self.root / "benchmarks", self.provenance.parent}
+        for folder in self.root.glob("*"):
+            if folder not in beside:
+                yield from folder.rglob("*")
+
     def log(self, path: str) -> Path:
         """A job's log."""
         return self.root / "logs" / f"{path}.log"

@@ -50,9 +50,10 @@ class Digests:
             with ThreadPoolExecutor(READERS) as pool:
                 found = zip(unknown, pool.map(digest_file, unknown), strict=True)
             self._known |= {str(file.absolute()): [*marks[file], made] for file, made in found}
-            # A folder that cannot be written to costs time at the next start, and nothing else.
-            with suppress(OSError):
-                write_json(self._memory, self._known)
+            # A folder that is not there yet, as in a dry-run, or cannot be written to, costs time at the next start.
+            if self._memory.parent.is_dir():
+                with suppress(OSError):
+                    write_json(self._memory, self._known)
         return {file: self._known[str(file.absolute())][-1] for file in marks}
 
 
