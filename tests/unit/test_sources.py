@@ -108,6 +108,9 @@ def test_an_adapter_its_base_and_a_template_count(weights: Path, tmp_path: Path)
 
 def test_what_was_read_once_is_not_read_again(weights: Path, tmp_path: Path) -> None:
     memory = tmp_path / "state" / "digests.json"
+    of_model(weights, memory)
+    assert not memory.parent.exists(), "a plan makes no folder"
+    memory.parent.mkdir()
     first = of_model(weights, memory)
     remembered = json.loads(memory.read_text())
     file = str(weights / "model.safetensors")
