@@ -37,9 +37,10 @@ $(READY): $(LISTS) $(ASKED) pyproject.toml
 	$(BIN)/pip install --quiet --no-deps --no-build-isolation --editable .
 	$(BIN)/pip check
 	@# Curation's loops are compiled here, once, and not in the first step that needs them.
-	@printf '{"instruction": "Name the capital of %s in one word.", "response": "It is %s."}\n' \
-	  France Paris Spain Madrid Italy Rome > $(VENV)/pairs.jsonl
-	@$(BIN)/python scripts/curate.py --input $(VENV)/pairs.jsonl --train $(VENV)/pairs.jsonl --test $(VENV)/pairs.jsonl \
+	@printf '{"instruction": "%s", "response": "%s"}\n' "Name the capital of France in one word." Paris \
+	  "How many legs has a spider when it walks home?" "Eight legs." > $(VENV)/pairs.jsonl
+	@printf '{"instruction": "%s", "response": "%s"}\n' "Which river runs through the old town of Ulm?" Danube > $(VENV)/split.jsonl
+	@$(BIN)/python scripts/curate.py --input $(VENV)/pairs.jsonl --train $(VENV)/split.jsonl --test $(VENV)/split.jsonl \
 	  --output $(VENV)/kept.jsonl > /dev/null
 	touch $@
 
