@@ -12,7 +12,7 @@ from typing import Any
 
 from llamaduo.workflow.fingerprint import OTHER_ENGINES, fingerprint
 from llamaduo.workflow.settings import Steps
-from llamaduo.workflow.wildcards import Wildcards, given
+from llamaduo.workflow.wildcards import Wildcards, given, signed
 
 SUBMITTED = ".submitted.json"
 """The end of the name of a note that batches were submitted."""
@@ -32,7 +32,7 @@ class Params:
 
     def plain(self, program: str, *arguments: object) -> Callable[..., str]:
         """The same as a param."""
-        return lambda wildcards, resources: self.command(program, *arguments)
+        return signed(lambda wildcards, resources: self.command(program, *arguments))
 
     def step(self, kind: str) -> dict[str, Any]:
         """The params of a kind of step: command, fingerprint of its code, and what of its settings is compared."""
@@ -45,9 +45,9 @@ class Params:
             return self.with_settings(kind, names(wildcards))
 
         return {
-            "command": command,
+            "command": signed(command),
             "code": fingerprint(one.program),
-            "settings": lambda wildcards: self.steps.compared(kind, names(wildcards)),
+            "settings": signed(lambda wildcards: self.steps.compared(kind, names(wildcards))),
         }
 
     def with_settings(self, kind: str, names: tuple[str, ...]) -> str:
@@ -66,7 +66,7 @@ def asking(name_of: Callable[..., str]) -> Callable[..., str]:
         submits = " --asking.submit true" if output[0].endswith(SUBMITTED) else ""
         return f"--output {output[0]} --asking.step {given(name_of, wildcards)}{submits}"
 
-    return options
+    return signed(options)
 
 
 def chunk_range(chunks: Sequence[str]) -> str:

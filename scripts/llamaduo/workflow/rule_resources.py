@@ -8,7 +8,7 @@ from llamaduo.config.root import Config
 from llamaduo.storage.files import read_json, write_json
 from llamaduo.workflow.layout import Results
 from llamaduo.workflow.resources import Requests, service_slot, step_key, waiting_slot
-from llamaduo.workflow.wildcards import Wildcards, given
+from llamaduo.workflow.wildcards import Wildcards, given, signed
 
 LONG_PLACES = 3
 """Snakemake runs five steps at a time beside its main process where the others go to a cluster, whatever their threads.
@@ -36,7 +36,7 @@ class RuleResources:
             times = self.times_out_of_memory(rulename, dict(wildcards.items()))
             return self.requests.memory(_amount(of, wildcards), times)
 
-        return megabytes
+        return signed(megabytes)
 
     def more_each_time(self, of: Amount) -> Callable[..., int]:
         """Minutes of a step that begins anew each time: so many times the attempt."""
@@ -44,7 +44,7 @@ class RuleResources:
         def minutes(wildcards: Wildcards, attempt: int) -> int:
             return self.requests.minutes(_amount(of, wildcards) * attempt)
 
-        return minutes
+        return signed(minutes)
 
     def times_out_of_memory(self, rule: str, names: Mapping[str, str]) -> int:
         """How often a step has run out of memory: its next attempt asks for more, which no other failure does."""
@@ -92,4 +92,4 @@ def _amount(of: Amount, wildcards: Wildcards) -> int:
 
 
 def _takes(wildcard: str, name: str) -> Callable[[Wildcards], int]:
-    return lambda wildcards: int(wildcards.get(wildcard) == name)
+    return signed(lambda wildcards: int(wildcards.get(wildcard) == name))

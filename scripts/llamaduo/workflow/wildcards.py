@@ -16,13 +16,19 @@ def given(function: Callable[..., Any], wildcards: Wildcards, **more: Any) -> An
 
 def named(function: Callable[..., Any], **more: Any) -> Callable[[Wildcards], Any]:
     """A function of a job's wildcards, from one that takes them by name."""
-    return lambda wildcards: given(function, wildcards, **more)
+    return signed(lambda wildcards: given(function, wildcards, **more))
 
 
 def option(name: str) -> Callable[..., str]:
     """The option for an input that a step may have. The input is compared, the option is not."""
     flag = f"--{name.replace('_', '-')}"
-    return lambda wildcards, input, resources: f"{flag} {input.get(name)}" if input.get(name) else ""
+    return signed(lambda wildcards, input, resources: f"{flag} {input.get(name)}" if input.get(name) else "")
+
+
+def signed(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The function, with its signature at hand: Snakemake asks for it dozens of times per job."""
+    function.__signature__ = inspect.signature(function)  # type: ignore[attr-defined]
+    return function
 
 
 @cache
