@@ -20,7 +20,7 @@ def main(*, config: Path, results: Path, state: Path) -> None:
     from llamaduo.config.load import load
     from llamaduo.estimate.calls import call_sizes
     from llamaduo.estimate.data import read_data
-    from llamaduo.estimate.measured import PILOT, YIELDS, read_measured
+    from llamaduo.estimate.measured import read_measured
     from llamaduo.estimate.notes import notes, spent
     from llamaduo.estimate.pilot import pilot
     from llamaduo.estimate.privacy import sent
@@ -41,8 +41,8 @@ def main(*, config: Path, results: Path, state: Path) -> None:
         for split in ("train", "test")
     )
     found = pilot(settings, prompts, train, test, State(state).journals, budget(settings, State(state)))
-    write_rows(results / PILOT, found.costs, COSTS)
-    write_json(results / YIELDS, found.yields)
+    write_rows(Results(results).pilot_costs, found.costs, COSTS)
+    write_json(Results(results).pilot_yields, found.yields)
     for sample in found.samples:
         simulated = " (simulated)" if settings.services[sample.service].is_simulated else ""
         print(f"--- {sample.task}: {sample.role} {sample.service}{simulated}\n{sample.text[:LONGEST_SAMPLE]}\n")

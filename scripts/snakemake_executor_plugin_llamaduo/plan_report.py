@@ -33,7 +33,7 @@ class PlanReport:
         if not self._workflow.is_main_process or not self._workflow.dryrun or dag is None:
             return
         jobs = [job for job in dag.needrun_jobs(exclude_finished=False) if job.rule.name not in TARGETS]
-        if jobs and not any(dag.reason(job).no_metadata and not dag.needrun(job) for job in jobs):
+        if jobs:
             self._show(jobs)
 
     def _show(self, jobs: list[Job]) -> None:

@@ -1,19 +1,22 @@
 """The section `services`: defaults, ranges and messages; and where the keys come from."""
 
-import json
 import subprocess
 import sys
 
 import pytest
+from pydantic import ValidationError
 
 from llamaduo.cli.errors import InputError
-from llamaduo.cli.program import read_settings
+from llamaduo.cli.program import describe
 from llamaduo.config.services import Generation, ServiceSettings
 from llamaduo.service.providers.keys import find_key, missing_key
 
 
 def read(**settings: object) -> ServiceSettings:
-    return read_settings(json.dumps({"provider": "openai", "model": "m"} | settings), ServiceSettings, "services.gpt")
+    try:
+        return ServiceSettings.model_validate({"provider": "openai", "model": "m"} | settings)
+    except ValidationError as error:
+        raise InputError(describe(error, "services.gpt", ServiceSettings)) from error
 
 
 def test_a_provider_and_a_model_are_enough() -> None:

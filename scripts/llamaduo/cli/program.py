@@ -97,16 +97,6 @@ def _is_list_of_words(hint: object) -> bool:
     return any(one in (list[Path], list[str]) for one in (hint, *get_args(hint)))
 
 
-def read_settings(text: str, model: type[Settings], name: str) -> Settings:
-    """`text`, a JSON object given as the option `name`, as settings of the given model."""
-    try:
-        return model.model_validate(json.loads(text))
-    except json.JSONDecodeError as error:
-        raise InputError(f"{name}: not JSON: {error}") from error
-    except ValidationError as error:
-        raise InputError(describe(error, name, model)) from error
-
-
 def describe(error: ValidationError, where: str | Where, model: type[BaseModel] | None = None) -> str:
     """One line per wrong key: where it stands, what is wrong with it, and what was found there.
 

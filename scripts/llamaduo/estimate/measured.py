@@ -12,9 +12,6 @@ from llamaduo.storage.tables import Row, read_rows
 from llamaduo.synthesis.chunks import capacity
 from llamaduo.workflow.layout import Results, cost_tables
 
-PILOT = Path("pilot") / "costs.parquet"
-YIELDS = Path("pilot") / "yields.json"
-
 
 @dataclass(frozen=True)
 class Measured:
@@ -27,8 +24,9 @@ class Measured:
 def read_measured(config: Config, results: Path) -> Measured:
     """Whatever has been measured under a results folder; a pool's yield goes before a pilot's."""
     yields: dict[tuple[str, str], float] = {}
-    if (results / YIELDS).is_file():
-        yields = {(each["task"], each["generator"]): each["share"] for each in read_json(results / YIELDS)}
+    of_pilot = Results(results).pilot_yields
+    if of_pilot.is_file():
+        yields = {(each["task"], each["generator"]): each["share"] for each in read_json(of_pilot)}
     for task, settings in config.tasks.items():
         for generator in settings.generators:
             share = _yield_of_pool(config, Results(results).pools(task, generator))
@@ -39,7 +37,7 @@ def read_measured(config: Config, results: Path) -> Measured:
 
 def read_sizes(results: Path, most: int | None = None) -> Sizes:
     """The sizes that were measured, where asked for by no more than the newest `most` steps of a task and a service."""
-    tables: dict[tuple[str, ...], list[Path]] = {(): [results / PILOT]}
+    tables: dict[tuple[str, ...], list[Path]] = {(): [Results(results).pilot_costs]}
     for step, path in cost_tables(Results(results)):
         tables.setdefault(_asked(tuple(step.split("/"))), []).append(path)
     chosen = [path for group in tables.values() for path in _newest(group, most)]

@@ -107,9 +107,14 @@ class Results:
         return self.root / "batches" / place / f"{service}.{event}.json"
 
     @property
-    def pilot(self) -> Path:
-        """The folder of what the pilot measured."""
-        return self.root / "pilot"
+    def pilot_costs(self) -> Path:
+        """What the pilot's calls cost."""
+        return self.root / "pilot" / "costs.parquet"
+
+    @property
+    def pilot_yields(self) -> Path:
+        """The shares of the pilot's pairs that curation accepted."""
+        return self.root / "pilot" / "yields.json"
 
     @property
     def estimate(self) -> Path:
