@@ -1,7 +1,7 @@
 """The section `services`: which service LLMs there are, how they are reached, and how much may be asked of them."""
 
 import re
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self, get_args
 
 from pydantic import BeforeValidator, Field, HttpUrl, TypeAdapter, ValidationError, field_validator, model_validator
 
@@ -15,6 +15,7 @@ ProviderName = Literal["openai", "anthropic", "anthropic-vertex", "anthropic-bed
 PROVIDERS: tuple[str, ...] = get_args(ProviderName)
 GeminiSDK = Literal["google-genai", "google-generativeai"]
 Mode = Literal["online", "batch"]
+Thinking = Literal["none", "minimal", "low", "medium", "high"]
 
 MARKS_OF_CREDENTIALS = "@?"
 # Twenty letters and digits without a break are a key rather than a name.
@@ -43,7 +44,24 @@ class Generation(Section):
     top_p: float | None = Field(default=None, gt=0, le=1)
     """Nucleus sampling: the share of probability that is sampled from; null leaves the vendor's default."""
     max_tokens: int = Field(default=4096, ge=1)
-    """Most tokens of one answer; what is longer is cut off and recorded as cut off."""
+    """Most tokens of one answer's text; what is longer is cut off and recorded as cut off."""
+    thinking: Thinking | None = None
+    """How much the model thinks before it answers; null leaves the vendor's default."""
+    thinking_tokens: int | None = Field(default=None, ge=0)
+    """Room for thoughts, in tokens on top of max_tokens; null: by the level of `thinking` and the model."""
+    stop: list[str] | None = Field(default=None, min_length=1)
+    """Texts at which an answer ends; null for none."""
+    seed: int | None = None
+    """Seed of the vendor's sampling; replicate number k of a prompt is sent with seed + k. Not all vendors take one."""
+    presence_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """Penalty on tokens that the text has already; null leaves the vendor's default."""
+    frequency_penalty: float | None = Field(default=None, ge=-2, le=2)
+    """Penalty on tokens by how often the text has them; null leaves the vendor's default."""
+    safety: dict[str, str] | None = None
+    """Gemini: thresholds by harm category, for example HARM_CATEGORY_HARASSMENT: BLOCK_NONE; null: the vendor's."""
+    extra_body: dict[str, Any] | None = None
+    """Fields put into the body of each call as they are, for what only one server knows, for example
+    `chat_template_kwargs: {enable_thinking: false}` at vLLM."""
 
 
 class GeneratorGeneration(Generation):

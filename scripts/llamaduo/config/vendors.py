@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llamaduo.config.services import ServiceSettings
+    from llamaduo.config.services import Generation, ServiceSettings
 
 KEY_VARIABLES: dict[str, tuple[str, ...]] = {
     "openai": ("OPENAI_API_KEY",),
@@ -61,6 +61,11 @@ def objections(service: "ServiceSettings") -> Iterator[str]:
 def most_samples(service: "ServiceSettings") -> int:
     """The most samples that a call to this service may ask for."""
     return MOST_SAMPLES[service.vendor]
+
+
+def output_limit(service: "ServiceSettings", generation: "Generation") -> int:
+    """The output tokens that one answer may have, thoughts included."""
+    return generation.max_tokens + (generation.thinking_tokens or 0)
 
 
 def is_azure(service: "ServiceSettings") -> bool:

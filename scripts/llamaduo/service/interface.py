@@ -36,7 +36,10 @@ class Answer:
     samples each answer holds its share of the call's tokens, so that their sums are what the vendor charged: the
     prompt's with the first answer, the others 0. `cached_tokens` and `cache_write_tokens` are those of the
     `prompt_tokens` that the vendor read from its cache or wrote to it. `batch`: whether it came through the vendor's
-    batch API. `dollars`: what it cost by the service's price; None without one.
+    batch API. `dollars`: what it cost by the service's price; None without one. `thinking_tokens`: those of the
+    `completion_tokens` that were thoughts. `model` and `build`: which model answered, in the server's words (OpenAI's
+    system_fingerprint is a build); empty if unknown. `limit`: the output tokens that the call allowed, thoughts
+    included; None in journals that do not tell it.
     """
 
     text: str
@@ -49,6 +52,10 @@ class Answer:
     cache_write_tokens: int = 0
     batch: bool = False
     dollars: float | None = None
+    thinking_tokens: int = 0
+    model: str = ""
+    build: str = ""
+    limit: int | None = None
 
     @property
     def not_begun(self) -> bool:
