@@ -31,5 +31,5 @@ def test_ctrl_c_is_told_as_an_interruption_and_not_as_a_failure_of_jobs(fresh: W
         said = snakemake.stdout.read()
 
     assert snakemake.returncode == 1
-    assert "\ninterrupted: the same command continues.\n" in said
+    assert "\ninterrupted: the same command continues.\n" in said, said
     assert "Some jobs failed" not in said

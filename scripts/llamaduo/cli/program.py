@@ -22,13 +22,16 @@ Settings = TypeVar("Settings", bound=BaseModel)
 Where = Callable[[Sequence[str | int], str], str]
 """Names the file and line of a key, which a message may name further."""
 
+INTERRUPTED = 128 + signal.SIGINT
+"""Exit status after Ctrl-C, as shells tell it."""
+
 
 def run(main: Callable[..., None], description: str | None) -> None:
     """Run `main` with options made from its signature and docstring.
 
     Every option can also be given by `--from-config FILE` (YAML or JSON, the options' names as keys; options on
     the command line win when they come after it). A user's mistake ends in one line on standard error and exit
-    status 1, wrong options in exit status 2, and neither in a traceback.
+    status 1, wrong options in exit status 2, Ctrl-C in 130, and none of them in a traceback.
     """
     signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
@@ -47,6 +50,9 @@ def run(main: Callable[..., None], description: str | None) -> None:
     except (InputError, ServiceError, MachineError) as error:
         print(f"error: {error}", file=sys.stderr, flush=True)
         sys.exit(1)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr, flush=True)
+        sys.exit(INTERRUPTED)
 
 
 def parse(main: Callable[..., None], description: str | None, arguments: Sequence[str]) -> dict[str, Any]:
